@@ -1,0 +1,1 @@
+"""The bot without its platforms: a question in, a streamed and footnoted answer out."""

@@ -1,0 +1,1 @@
+"""From events to what stands in the chat."""

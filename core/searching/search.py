@@ -1,0 +1,63 @@
+"""Provider after provider, until one answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from core.errors import SearchFailed, SearchUnavailable
+from core.ports import SearchProvider
+from core.resilience import Deadline
+from core.types import SearchHit
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResults:
+    """skipped: the providers that failed before one answered, in the order tried."""
+
+    hits: tuple[SearchHit, ...]
+    provider: str
+    skipped: tuple[SearchFailed, ...] = ()
+
+
+class Search:
+    """providers: in the order they are tried. provider_s: what one of them may take."""
+
+    def __init__(
+        self, providers: Sequence[SearchProvider], *, max_hits: int = 12, provider_s: float = 4.5
+    ) -> None:
+        self._providers = tuple(providers)
+        self._max_hits = max_hits
+        self._provider_s = provider_s
+
+    async def search(self, query: str, *, deadline: Deadline) -> SearchResults:
+        """The first provider's hits that has any; none where some answered but all had none.
+
+        Raises SearchUnavailable when every provider failed.
+        """
+        failures: list[SearchFailed] = []
+        without_hits: list[str] = []
+        for provider in self._providers:
+            try:
+                hits = await self._ask(provider, query, deadline)
+            except SearchFailed as failure:
+                log.warning("search.failed", provider=failure.provider, reason=failure.reason)
+                failures.append(failure)
+                continue
+            if hits:
+                return SearchResults(hits=hits, provider=provider.name, skipped=tuple(failures))
+            without_hits.append(provider.name)
+        if not without_hits:
+            raise SearchUnavailable(failures)
+        return SearchResults(hits=(), provider=without_hits[0], skipped=tuple(failures))
+
+    async def _ask(self, provider: SearchProvider, query: str, deadline: Deadline) -> tuple[SearchHit, ...]:
+        try:
+            async with deadline.within(self._provider_s):
+                return tuple(await provider.search(query, limit=self._max_hits))
+        except TimeoutError as error:
+            raise SearchFailed(provider.name, "did not answer in time") from error
