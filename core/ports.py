@@ -61,6 +61,9 @@ class Library(Protocol):
         Raises LibraryFailed.
         """
 
+    async def dense_scores(self, question: Vectors, passages: Vectors) -> Sequence[float]:
+        """Cosine of each row of `passages` to the one row of `question`, in their order. Raises LibraryFailed."""
+
 
 class LanguageModel(Protocol):
     @property

@@ -100,7 +100,7 @@ class FakeEmbedder:
 
 @dataclass
 class FakeLibrary:
-    """BM25 over word sets (k1 = 1.2, b = 0.75)."""
+    """BM25 over word sets (k1 = 1.2, b = 0.75), cosine by matrix product."""
 
     fails: bool = False
 
@@ -113,6 +113,11 @@ class FakeLibrary:
             sum(_bm25(word, text, texts, mean_length) for word in set(re.findall(r"\w+", question.lower())))
             for text in texts
         ]
+
+    async def dense_scores(self, question: Vectors, passages: Vectors) -> Sequence[float]:
+        if self.fails:
+            raise LibraryFailed("the table is gone")
+        return [float(score) for score in passages @ question[0]]
 
 
 def _bm25(word: str, text: list[str], texts: list[list[str]], mean_length: float) -> float:

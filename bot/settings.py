@@ -1,0 +1,235 @@
+"""The settings: every variable the bot reads, read once at start-up.
+
+`.env.example` says what each is for; this file says what it may be.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ValidationInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from core.errors import SettingsError
+
+APP_NAME: Final = "relevancesearch"
+OPENROUTER_URL: Final = "https://openrouter.ai/api/v1"
+OPENROUTER_MODEL: Final = "openrouter/auto"
+"""OpenRouter's own choice of model for each request."""
+
+SMALL_MEMORY_MB: Final = 512
+"""Heroku's Standard-1X; two extraction children and the ranking model don't fit into it."""
+
+
+def _web_url(text: str) -> str:
+    """An http(s) URL without user name and password, without its last slash."""
+    try:
+        parts = urlsplit(text)
+        hostname, _port = parts.hostname, parts.port
+    except ValueError:
+        hostname = None
+    if hostname is None or parts.scheme not in {"http", "https"} or not _is_one_word(text):
+        raise ValueError("must be a URL that starts with http:// or https://")
+    if parts.username is not None:
+        raise ValueError("must not hold a user name or password")
+    return text.rstrip("/")
+
+
+def _web_url_or_nothing(text: str) -> str:
+    return _web_url(text) if text else ""
+
+
+def _is_one_word(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _header_safe(secret: SecretStr) -> SecretStr:
+    # A key goes into a header as it is; one with a line break in it would split the request.
+    stripped = secret.get_secret_value().strip()
+    if not _is_one_word(stripped):
+        raise ValueError("must be one word of printable ASCII: copy it again")
+    return SecretStr(stripped)
+
+
+def _sentry_dsn(secret: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(secret.get_secret_value())
+        project = parts.path.rpartition("/")[2]
+        is_dsn = bool(parts.scheme in {"http", "https"} and parts.hostname and parts.username)
+        is_dsn = is_dsn and project.isdecimal()
+    except ValueError:
+        is_dsn = False
+    if secret.get_secret_value() and not is_dsn:
+        raise ValueError("must be a DSN as Sentry shows it: https://KEY@HOST/PROJECT")
+    return secret
+
+
+def _folded(fold: Callable[[str], str]) -> BeforeValidator:
+    return BeforeValidator(lambda value: fold(value.strip()) if isinstance(value, str) else value)
+
+
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+OptionalWebUrl = Annotated[str, AfterValidator(_web_url_or_nothing)]
+Secret = Annotated[SecretStr, AfterValidator(_header_safe)]
+SentryDsn = Annotated[SecretStr, AfterValidator(_header_safe), AfterValidator(_sentry_dsn)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _folded(str.upper)]
+LogFormat = Annotated[Literal["auto", "json", "pretty"], _folded(str.lower)]
+Directory = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+class Settings(BaseSettings):
+    """Frozen; every field is the variable of the same name in capitals; an empty secret is not set.
+
+    library_uri: a directory, or the URI of an object store that LanceDB can open.
+    embedding_model: empty means the packaged one.
+    memory_limit_mb, extraction_children: 0 means: find out.
+    """
+
+    model_config = SettingsConfigDict(
+        alias_generator=str.upper,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        env_file_encoding="utf-8",
+        hide_input_in_errors=True,
+        str_strip_whitespace=True,
+        validate_default=True,
+    )
+
+    serper_api_key: Secret = SecretStr("")
+    serper_url: WebUrl = "https://google.serper.dev"
+    duckduckgo_backend: Annotated[str, _folded(str.lower)] = "duckduckgo"
+    openrouter_api_key: Secret = SecretStr("")
+    llm_api_key: Secret = SecretStr("")
+    llm_base_url: WebUrl = OPENROUTER_URL
+    llm_model: str = ""
+    cache_dir: Directory = Field(default_factory=lambda: platformdirs.user_cache_path(APP_NAME))
+    library_uri: str = ""
+    embedding_model: str = ""
+    extraction_children: int = Field(default=0, ge=0, le=16)
+    memory_limit_mb: int = Field(default=0, ge=0)
+    respect_robots: bool = True
+    user_agent_contact: OptionalWebUrl = ""
+    questions_per_minute: int = Field(default=5, ge=1)
+    max_question_chars: int = Field(default=1000, ge=1)
+    sentry_dsn: SentryDsn = SecretStr("")
+    log_level: LogLevel = "INFO"
+    log_format: LogFormat = "auto"
+
+    @field_validator("llm_api_key")
+    @classmethod
+    def _one_key(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
+        other = info.data.get("openrouter_api_key", key)
+        if key.get_secret_value() and other.get_secret_value() and key != other:
+            raise ValueError("and OPENROUTER_API_KEY are both set and differ: keep one")
+        return key
+
+    @field_validator("llm_model")
+    @classmethod
+    def _model_of_that_url(cls, model: str, info: ValidationInfo) -> str:
+        base_url = info.data.get("llm_base_url", OPENROUTER_URL)
+        if not model and base_url != OPENROUTER_URL:
+            raise ValueError("must name a model that LLM_BASE_URL serves")
+        return model or OPENROUTER_MODEL
+
+    @field_validator("library_uri")
+    @classmethod
+    def _library_beside_the_cache(cls, uri: str, info: ValidationInfo) -> str:
+        return uri or str(info.data["cache_dir"] / "library")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment is handed to `load_settings`, so that a test has one of its own."""
+        return init_settings, dotenv_settings
+
+    @property
+    def model_api_key(self) -> SecretStr:
+        """Empty where a local model server asks for none."""
+        return self.openrouter_api_key if self.openrouter_api_key.get_secret_value() else self.llm_api_key
+
+    @property
+    def model_configured(self) -> bool:
+        """Is there a language model to ask? OpenRouter serves nobody without a key; other servers may."""
+        return bool(self.model_api_key.get_secret_value()) or self.llm_base_url != OPENROUTER_URL
+
+    @property
+    def secret_values(self) -> tuple[str, ...]:
+        """Every secret that is set: what must never leave the process but towards its owner."""
+        values = (value for _name, value in self if isinstance(value, SecretStr))
+        return tuple(value.get_secret_value() for value in values if value.get_secret_value())
+
+    def extraction_child_count(self, cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+        """How many extraction children to keep: one where memory is small. Reads the cgroup's limit."""
+        limit_mb = self.memory_limit_mb or cgroup_limit_mb(cgroup)
+        automatic = 1 if limit_mb is not None and limit_mb <= SMALL_MEMORY_MB else 2
+        return self.extraction_children or automatic
+
+
+def load_settings(
+    environ: Mapping[str, str] = os.environ, *, env_file: Path | None = Path(".env")
+) -> Settings:
+    """The settings in `environ`, and for what it lacks in `env_file` if that exists.
+
+    An empty variable counts as not set. Raises SettingsError with one line per problem; no line
+    holds a value.
+    """
+    names = {str(field.alias) for field in Settings.model_fields.values()}
+    given = {name: value for name, value in environ.items() if name in names and value.strip()}
+    arguments: dict[str, Any] = {"_env_file": env_file, **given}
+    try:
+        return Settings(**arguments)
+    except ValidationError as error:
+        problems = [_problem(detail) for detail in error.errors(include_input=False, include_url=False)]
+    except (OSError, UnicodeDecodeError) as error:
+        problems = [f"{env_file} must be a readable UTF-8 file: {type(error).__name__}"]
+    raise SettingsError(problems)
+
+
+_FIXES: Final[Mapping[str, str]] = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_parsing": "must be true or false",
+}
+
+
+def _problem(detail: ErrorDetails) -> str:
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{str(detail['loc'][0]).upper()} {_FIXES.get(detail['type'], message)}"
+
+
+def masked(settings: Settings) -> list[tuple[str, str]]:
+    """Each variable with its value, a secret's only as "set" or "not set"."""
+    return [(name.upper(), _shown(value)) for name, value in settings]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "set" if value.get_secret_value() else "not set"
+    return str(value)
+
+
+def cgroup_limit_mb(cgroup: Path) -> int | None:
+    """The memory limit that a container or dyno runs under; None where there is none to be read."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroup v2, v1
+        try:
+            return int((cgroup / name).read_text().strip()) // 2**20
+        except (OSError, ValueError):  # no such file; "max", which is v2's word for no limit
+            continue
+    return None
+
+
+__all__ = ["APP_NAME", "OPENROUTER_URL", "Settings", "cgroup_limit_mb", "load_settings", "masked"]

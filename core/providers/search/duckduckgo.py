@@ -1,0 +1,173 @@
+"""DuckDuckGo, which asks for no key, through one engine of the `ddgs` package.
+
+The engine is used, not the package's own `DDGS`: that one falls back to other engines when the one
+named is switched off, and runs in a pool whose threads the interpreter waits for at exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from math import ceil
+from typing import Any, Final
+
+import primp
+from ddgs.base import BaseSearchEngine
+from ddgs.engines import ENGINES
+from ddgs.exceptions import DDGSException, TimeoutException
+from lxml.etree import LxmlError
+
+from core.errors import SearchFailed, SettingsError
+from core.providers.search.hits import clean_hits
+from core.types import SearchHit
+
+MAX_BODY_BYTES: Final = 4_000_000
+"""A page of results is about 40 kB."""
+
+MAX_THREADS: Final = 8
+
+_UNREADABLE: Final = "answered in a form that could not be read"
+_BLOCKED_STATUSES: Final = frozenset({202, 403, 429})
+"""202 is DuckDuckGo's own: a challenge page instead of results."""
+
+_CHALLENGE_MARKS: Final = ("anomaly-modal", "anomaly.js")
+"""In the page on which DuckDuckGo asks to prove one is human, whatever its status."""
+
+
+class DuckDuckGoSearch:
+    """Blocking calls run in daemon threads: an unanswered one delays neither Ctrl-C nor the exit.
+
+    backend: the `ddgs` text engine. Raises SettingsError if this version has it switched off.
+    url: asked in place of the engine's own.
+    timeout_s: for one search, with the wait for a free thread.
+    max_threads: searches at a time; one that was given up keeps its thread until its time is over.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str = "duckduckgo",
+        url: str | None = None,
+        timeout_s: float = 5.0,
+        max_threads: int = MAX_THREADS,
+    ) -> None:
+        if backend not in ENGINES["text"]:
+            known = ", ".join(sorted(ENGINES["text"]))
+            raise SettingsError(
+                [f"DUCKDUCKGO_BACKEND must name an engine that ddgs has switched on: {known}"]
+            )
+        self.name = "DuckDuckGo" if backend == "duckduckgo" else backend.capitalize()
+        self._engine_class = ENGINES["text"][backend]
+        self._url = url
+        self._timeout_s = timeout_s
+        self._free_threads = asyncio.Semaphore(max_threads)
+
+    async def search(self, query: str, *, limit: int) -> Sequence[SearchHit]:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._free_threads.acquire()
+                hits = await self._in_daemon_thread(partial(self._search_blocking, query))
+        except TimeoutError as error:
+            raise SearchFailed(self.name, "did not answer in time") from error
+        return clean_hits(hits, limit=limit)
+
+    async def _in_daemon_thread(self, call: Callable[[], list[SearchHit] | SearchFailed]) -> list[SearchHit]:
+        """Takes a free thread that was acquired, and gives it back when the call is over."""
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[list[SearchHit] | SearchFailed] = loop.create_future()
+
+        def hand_over(result: list[SearchHit] | SearchFailed) -> None:
+            self._free_threads.release()
+            if not outcome.done():
+                outcome.set_result(result)
+
+        def work() -> None:
+            # Stands if the call raises what it never should: then the thread's own hook reports that.
+            result: list[SearchHit] | SearchFailed = SearchFailed(self.name, "failed")
+            try:
+                result = call()
+            finally:
+                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(hand_over, result)
+
+        threading.Thread(target=work, name=f"search-{self.name}", daemon=True).start()
+        result = await outcome
+        if isinstance(result, SearchFailed):
+            raise result
+        return result
+
+    def _search_blocking(self, query: str) -> list[SearchHit] | SearchFailed:
+        try:
+            return list(self._hits(query))
+        except SearchFailed as failure:
+            return failure
+        except (primp.TimeoutError, TimeoutException):
+            return SearchFailed(self.name, "did not answer in time")
+        except (primp.ConnectError, primp.DNSError, DDGSException):
+            return SearchFailed(self.name, "could not be reached")
+        except primp.PrimpError:
+            return SearchFailed(self.name, "broke off its answer")
+        except (LxmlError, ValueError, LookupError, TypeError):
+            return SearchFailed(self.name, _UNREADABLE)
+
+    def _hits(self, query: str) -> Iterator[SearchHit]:
+        # A new engine for each search: its cookies must not connect two askers, and some keep state.
+        engine = self._engine_class(proxy=None, timeout=ceil(self._timeout_s))
+        text = self._results_page(engine, query)
+        results = engine.post_extract_results(engine.extract_results(text))
+        if not results:
+            self._check_that_it_is_a_results_page(text)
+        for result in results:
+            yield SearchHit(
+                url=_unwrapped(result.href), title=result.title, snippet=result.body, provider=self.name
+            )
+
+    def _results_page(self, engine: BaseSearchEngine[Any], query: str) -> str:
+        # DuckDuckGo's word for all regions; the other engines know no such thing.
+        region = "wt-wt" if engine.name == "duckduckgo" else "us-en"
+        payload = engine.build_payload(query, region=region, safesearch="moderate", timelimit=None, page=1)
+        is_get = engine.search_method == "GET"
+        response = engine.http_client.client.request(
+            engine.search_method,
+            self._url or engine.search_url,
+            params=payload if is_get else None,
+            data=None if is_get else payload,
+            stream=True,
+        )
+        if response.status_code != 200:
+            raise SearchFailed(self.name, _refusal(response.status_code))
+        return self._bounded_body(response).decode("utf-8", "replace")
+
+    def _bounded_body(self, response: primp.Response) -> bytes:
+        body = bytearray()
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                raise SearchFailed(self.name, "answered with too much data")
+        return bytes(body)
+
+    def _check_that_it_is_a_results_page(self, text: str) -> None:
+        """No results are an answer only on a page that is one: with a search form, or JSON."""
+        if any(mark in text for mark in _CHALLENGE_MARKS):
+            raise SearchFailed(self.name, _refusal(202))
+        if "<form" not in text and not text.lstrip().startswith(("[", "{")):
+            raise SearchFailed(self.name, _UNREADABLE)
+
+
+def _unwrapped(href: str) -> str:
+    """The address inside DuckDuckGo's redirect, which ddgs has unquoted already."""
+    if not href.removeprefix("https:").startswith("//duckduckgo.com/l/?"):
+        return href
+    return href.partition("uddg=")[2].rpartition("&rut=")[0] or href.partition("uddg=")[2]
+
+
+def _refusal(status: int) -> str:
+    if status in _BLOCKED_STATUSES:
+        return "is over its rate limit"
+    return "is failing" if status >= 500 else f"answered with status {status}"
+
+
+__all__ = ["DuckDuckGoSearch"]

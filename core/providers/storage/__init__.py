@@ -1,0 +1,1 @@
+"""Where passages are scored, and later kept."""

@@ -1,0 +1,1 @@
+"""Pages: fetched under guard, read in children that can be killed."""

@@ -1,0 +1,1 @@
+"""Pages as they arrive: fetched, made readable, cut into passages."""

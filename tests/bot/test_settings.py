@@ -1,0 +1,216 @@
+import re
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bot.settings import OPENROUTER_URL, Settings, cgroup_limit_mb, load_settings, masked
+from core.errors import SettingsError
+
+ENV_EXAMPLE = Path(__file__).parents[2] / ".env.example"
+NAMES = [name.upper() for name in Settings.model_fields]
+SECRETS = ["SERPER_API_KEY", "OPENROUTER_API_KEY", "LLM_API_KEY", "SENTRY_DSN"]
+CANARY = "canary-3f9a-secret"
+
+
+def load(**environ: str) -> Settings:
+    return load_settings(environ, env_file=None)
+
+
+def problems(**environ: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        load(**environ)
+    return caught.value.problems
+
+
+def test_nothing_has_to_be_set() -> None:
+    settings = load()
+    assert not settings.model_configured
+    assert settings.llm_model == "openrouter/auto"
+    assert settings.library_uri == str(settings.cache_dir / "library")
+
+
+def test_the_example_names_every_setting_once_and_no_other() -> None:
+    written = re.findall(r"^#? ?([A-Z_]+)=", ENV_EXAMPLE.read_text(), re.MULTILINE)
+    assert Counter(written) == Counter(NAMES)
+
+
+def test_the_example_is_exactly_the_defaults() -> None:
+    assert load_settings({}, env_file=ENV_EXAMPLE) == load()
+
+
+def test_the_example_explains_every_setting_on_the_line_above_it() -> None:
+    lines = ENV_EXAMPLE.read_text().splitlines()
+    unexplained = [
+        line
+        for above, line in pairwise(lines)
+        if "=" in line.split("#")[0] and not re.match(r"# \w.{10,}", above)
+    ]
+    assert unexplained == []
+
+
+def test_the_example_shows_a_default_wherever_there_is_one_to_show() -> None:
+    found_out = {"CACHE_DIR", "LIBRARY_URI"}
+    shown = {name: value for name, value in dotenv_values(ENV_EXAMPLE).items() if name not in found_out}
+    expected = {name: value.lower() for name, value in masked(load()) if name not in found_out}
+    assert {name: (value or "").lower() for name, value in shown.items()} == {
+        name: "" if name in SECRETS else value for name, value in expected.items()
+    }
+
+
+def test_every_bad_variable_is_named_at_once() -> None:
+    lines = problems(
+        SERPER_API_KEY="two words",
+        SERPER_URL="ftp://example.com",
+        LLM_BASE_URL="http://[broken",
+        OPENROUTER_API_KEY="one",
+        LLM_API_KEY="another",
+        USER_AGENT_CONTACT="me@example.com",
+        EXTRACTION_CHILDREN="many",
+        MEMORY_LIMIT_MB="-1",
+        RESPECT_ROBOTS="perhaps",
+        QUESTIONS_PER_MINUTE="0",
+        MAX_QUESTION_CHARS="1.5",
+        SENTRY_DSN="https://example.com",
+        LOG_LEVEL="loud",
+        LOG_FORMAT="xml",
+    )
+    assert lines == (
+        "SERPER_API_KEY must be one word of printable ASCII: copy it again",
+        "SERPER_URL must be a URL that starts with http:// or https://",
+        "LLM_API_KEY and OPENROUTER_API_KEY are both set and differ: keep one",
+        "LLM_BASE_URL must be a URL that starts with http:// or https://",
+        "EXTRACTION_CHILDREN must be a whole number",
+        "MEMORY_LIMIT_MB must be greater than or equal to 0",
+        "RESPECT_ROBOTS must be true or false",
+        "USER_AGENT_CONTACT must be a URL that starts with http:// or https://",
+        "QUESTIONS_PER_MINUTE must be greater than or equal to 1",
+        "MAX_QUESTION_CHARS must be a whole number",
+        "SENTRY_DSN must be a DSN as Sentry shows it: https://KEY@HOST/PROJECT",
+        "LOG_LEVEL must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
+        "LOG_FORMAT must be 'auto', 'json' or 'pretty'",
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if not name.endswith(("_DIR", "_URI", "_MODEL", "_BACKEND"))]
+)
+def test_a_problem_never_repeats_the_value(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(**{name: f"{CANARY} \x00"})
+    assert CANARY not in f"{caught.value!r}{caught.value.__cause__!r}{caught.value.__context__!r}"
+
+
+def test_another_server_needs_its_model_named() -> None:
+    assert problems(LLM_BASE_URL="http://127.0.0.1:11434/v1") == (
+        "LLM_MODEL must name a model that LLM_BASE_URL serves",
+    )
+
+
+def test_a_local_server_is_a_model_without_a_key() -> None:
+    settings = load(LLM_BASE_URL="http://127.0.0.1:11434/v1/", LLM_MODEL="qwen3")
+    assert settings.model_configured
+    assert settings.model_api_key.get_secret_value() == ""
+    assert settings.llm_base_url == "http://127.0.0.1:11434/v1"
+
+
+def test_openrouters_own_url_written_out_needs_a_key_like_the_default() -> None:
+    assert not load(LLM_BASE_URL=f"{OPENROUTER_URL}/").model_configured
+
+
+@pytest.mark.parametrize("name", ["OPENROUTER_API_KEY", "LLM_API_KEY"])
+def test_either_name_of_the_key_configures_the_model(name: str) -> None:
+    settings = load(**{name: CANARY})
+    assert settings.model_configured
+    assert settings.model_api_key.get_secret_value() == CANARY
+
+
+def test_the_same_key_under_both_names_is_no_problem() -> None:
+    assert load(OPENROUTER_API_KEY=CANARY, LLM_API_KEY=CANARY).model_configured
+
+
+def test_no_secret_is_in_a_repr_or_in_what_check_prints() -> None:
+    settings = load(
+        SERPER_API_KEY=f"{CANARY}1",
+        OPENROUTER_API_KEY=f"{CANARY}2",
+        LLM_API_KEY=f"{CANARY}2",
+        SENTRY_DSN=f"https://{CANARY}3@example.com/1",
+    )
+    assert CANARY not in f"{settings!r}{settings}{masked(settings)}"
+    assert [masked(settings)[NAMES.index(name)][1] for name in SECRETS] == ["set"] * 4
+    assert [masked(load())[NAMES.index(name)][1] for name in SECRETS] == ["not set"] * 4
+
+
+def test_every_set_secret_is_handed_to_redaction() -> None:
+    dsn = f"https://{CANARY}@example.com/1"
+    assert load(SERPER_API_KEY="serper-key", SENTRY_DSN=dsn).secret_values == ("serper-key", dsn)
+    assert load().secret_values == ()
+
+
+def test_a_url_with_a_password_is_refused() -> None:
+    assert problems(SERPER_URL=f"https://user:{CANARY}@example.com") == (
+        "SERPER_URL must not hold a user name or password",
+    )
+
+
+def test_a_key_loses_the_line_break_it_was_copied_with() -> None:
+    assert load(SERPER_API_KEY=f" {CANARY}\n").serper_api_key.get_secret_value() == CANARY
+
+
+@given(st.sampled_from(NAMES), st.sampled_from(["", " ", "\n"]))
+def test_an_empty_variable_is_a_variable_not_set(name: str, empty: str) -> None:
+    assert load(**{name: empty}) == load()
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("LOG_LEVEL=DEBUG\nLOG_FORMAT=json\nSOMETHING_ELSE=1\n")
+    settings = load_settings({"LOG_LEVEL": "error", "PATH": "/bin"}, env_file=env_file)
+    assert (settings.log_level, settings.log_format) == ("ERROR", "json")
+
+
+def test_a_file_that_is_not_text_is_a_problem_and_not_a_traceback(tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_bytes(b"LOG_LEVEL=\xff\xfe")
+    with pytest.raises(SettingsError, match=r"\.env must be a readable UTF-8 file: UnicodeDecodeError"):
+        load_settings({}, env_file=env_file)
+
+
+def test_settings_never_change() -> None:
+    with pytest.raises(ValidationError):
+        load().log_level = "DEBUG"
+
+
+def test_the_library_stands_beside_the_cache_unless_it_is_named(tmp_path: Path) -> None:
+    assert load(CACHE_DIR=str(tmp_path)).library_uri == str(tmp_path / "library")
+    assert load(LIBRARY_URI="s3://bucket/library").library_uri == "s3://bucket/library"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "children"),
+    [
+        ("memory.max", f"{512 * 2**20}\n", 1),
+        ("memory.max", f"{1024 * 2**20}\n", 2),
+        ("memory.max", "max\n", 2),
+        ("memory/memory.limit_in_bytes", f"{512 * 2**20}\n", 1),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n", 2),
+    ],
+)
+def test_small_memory_means_one_extraction_child(
+    tmp_path: Path, file: str, content: str, children: int
+) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(content)
+    assert load().extraction_child_count(tmp_path) == children
+
+
+def test_what_is_set_about_memory_outranks_what_is_found(tmp_path: Path) -> None:
+    assert cgroup_limit_mb(tmp_path) is None
+    assert load().extraction_child_count(tmp_path) == 2
+    assert load(MEMORY_LIMIT_MB="512").extraction_child_count(tmp_path) == 1
+    assert load(MEMORY_LIMIT_MB="512", EXTRACTION_CHILDREN="3").extraction_child_count(tmp_path) == 3

@@ -1,0 +1,1 @@
+"""Local servers that speak what the outside speaks: real sockets, on loopback only."""
