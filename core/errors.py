@@ -9,6 +9,7 @@ BotError
 │   ├── SearchFailed         one provider
 │   ├── SearchUnavailable    all of them
 │   ├── PageFailed           one page: not fetched or not readable
+│   │   └── UrlRefused       by the guard (core.reading.urls)
 │   ├── EmbeddingFailed
 │   ├── ModelFailed
 │   ├── LibraryFailed

@@ -62,7 +62,10 @@ class Library(Protocol):
         """
 
     async def dense_scores(self, question: Vectors, passages: Vectors) -> Sequence[float]:
-        """Cosine of each row of `passages` to the one row of `question`, in their order. Raises LibraryFailed."""
+        """Cosine of each row of `passages` to the one row of `question`, in their order.
+
+        Raises LibraryFailed.
+        """
 
 
 class LanguageModel(Protocol):

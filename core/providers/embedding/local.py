@@ -244,8 +244,8 @@ def _export_environment(model: str, cache_dir: Path) -> dict[str, str]:
     """No secret of the bot's reaches the child, and a packaged model never the network."""
     environment = {
         "PYTHONPATH": str(Path(export.__file__).parents[3]),
-        "HOME": str(cache_dir),
-        "HF_HOME": str(cache_dir / "hub"),
+        "HOME": str(cache_dir / "home"),
+        "HF_HOME": str(cache_dir / "home"),
         "LC_ALL": "C.UTF-8",
     }
     if Path(model).is_dir():

@@ -8,7 +8,7 @@ of a picky one is taken if it is enough of what the skip list kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import lxml.html
@@ -106,41 +106,52 @@ def _skip_list_text(tree: LexborHTMLParser, *, is_article: bool) -> str:
     body = tree.body
     if body is None:
         return ""
-    n_chars = len(body.text())
+    max_chars = _MAX_FURNITURE_SHARE * len(body.text())
     for node in reversed(tree.css(_FURNITURE)):
-        if not (node.tag == "header" and _is_within_content(node)) and _is_small(
-            node, _MAX_FURNITURE_SHARE * n_chars
-        ):
+        if not (node.tag == "header" and _is_within_content(node)) and _is_small(node, max_chars):
             node.decompose()
-    max_comments = n_chars if is_article else _MAX_COMMENTS_SHARE * n_chars
     for node in reversed(body.css("[class], [id]")):
-        if node.mem_id != body.mem_id and _is_named_furniture(
-            node, _MAX_FURNITURE_SHARE * n_chars, max_comments
-        ):
+        if node.tag != "body" and _FURNITURE_WORDS.search(_names(node)) and _is_small(node, max_chars):
             node.decompose()
+    _drop_comments(body, is_article=is_article)
     main = tree.css_first('main, [role="main" i]')
     if main is not None and len(main.text()) >= _MIN_MAIN_SHARE * len(body.text()):
         return lexbor_text(main)
     return lexbor_text(body)
 
 
+def _drop_comments(body: LexborNode, *, is_article: bool) -> None:
+    """Not where they are most of the page: those of a forum are what it is for."""
+    outermost: dict[int, LexborNode] = {}
+    for node in body.css("[class], [id]"):
+        if not _COMMENT_WORDS.search(_names(node)) or node.css_first(_CONTENT) is not None:
+            continue
+        if not any(parent.mem_id in outermost for parent in _ancestors(node)):
+            outermost[node.mem_id] = node
+    n_chars = sum(len(node.text()) for node in outermost.values())
+    if is_article or n_chars <= _MAX_COMMENTS_SHARE * len(body.text()):
+        for node in outermost.values():
+            node.decompose()
+
+
+def _names(node: LexborNode) -> str:
+    attributes = node.attributes
+    return f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
+
+
+def _ancestors(node: LexborNode) -> Iterator[LexborNode]:
+    """Nearest first."""
+    while (parent := node.parent) is not None:
+        yield parent
+        node = parent
+
+
 def _is_within_content(node: LexborNode) -> bool:
-    parent = node.parent
-    while parent is not None and parent.tag not in {"main", "article"}:
-        parent = parent.parent
-    return parent is not None
+    return any(parent.tag in {"main", "article"} for parent in _ancestors(node))
 
 
 def _is_small(node: LexborNode, max_chars: float) -> bool:
     return node.css_first(_CONTENT) is None and len(node.text()) <= max_chars
-
-
-def _is_named_furniture(node: LexborNode, max_chars: float, max_comment_chars: float) -> bool:
-    attributes = node.attributes
-    names = f"{attributes.get('class') or ''} {attributes.get('id') or ''}"
-    if _FURNITURE_WORDS.search(names):
-        return _is_small(node, max_chars)
-    return _COMMENT_WORDS.search(names) is not None and _is_small(node, max_comment_chars)
 
 
 def _picky_text(markup: str, n_plain_chars: int, *, is_article: bool) -> str:
@@ -158,12 +169,23 @@ def _picky_text(markup: str, n_plain_chars: int, *, is_article: bool) -> str:
     return ""
 
 
+_MAX_LINK_DENSITY = 0.2  # readability's own bound for what it drops
+
+
 class _Readability(ReadabilityDocument):  # type: ignore[misc]  # the library has no types
     """Keeps the summary as a tree, and leaves out the regex that strips attributes: it can hang."""
 
     def get_clean_html(self) -> str:
         markup: str = lxml.html.tostring(self.html, encoding="unicode")
         return markup
+
+    def get_preserved_elements(self, node: _Element) -> dict[_Element, bool]:
+        """Lists and tables too, short ones as well, unless they are of links."""
+        preserved: dict[_Element, bool] = super().get_preserved_elements(node)
+        for element in self.tags(node, "ul", "table"):
+            if self.get_link_density(element) < _MAX_LINK_DENSITY and self.class_weight(element) >= 0:
+                preserved[element] = True
+        return preserved
 
 
 def _readability_text(root: _Element) -> str:

@@ -41,7 +41,7 @@ class MarkdownWriter:
     """
 
     def __init__(self) -> None:
-        self._blocks: list[tuple[str, str]] = []  # (kind, text)
+        self._blocks: list[tuple[str, str]] = []  # (kind, text); an empty text ends a list or a table
         self._inline: list[str] = []
         self._kind = "p"
         self._prefix = ""
@@ -102,6 +102,8 @@ class MarkdownWriter:
         self._end_block()
         if self._lists:
             self._lists.pop()
+        if not self._lists:
+            self._blocks.append(("", ""))
 
     def _open_table(self, _: str) -> None:
         self._end_block()
@@ -111,6 +113,7 @@ class MarkdownWriter:
         self._end_block()
         if self._rows:
             self._rows.pop()
+        self._blocks.append(("", ""))
 
     def _open_row(self, _: str) -> None:
         self._end_block()
@@ -213,11 +216,12 @@ def _shaped(raw: str, kind: str, prefix: str) -> Iterable[tuple[str, str]]:
 
 
 def _joined(blocks: Iterable[tuple[str, str]]) -> Iterable[str]:
-    previous = ""
+    previous, apart = "", ""
     for kind, text in blocks:
-        if previous:
-            yield "\n" if kind == previous and kind in {"item", "row"} else "\n\n"
-        yield text
+        if text:
+            yield "\n" if kind == previous and kind in {"item", "row"} else apart
+            yield text
+            apart = "\n\n"
         previous = kind
 
 

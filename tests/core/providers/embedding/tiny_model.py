@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Pooling, Transformer
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from transformers import BertConfig, BertModel, BertTokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "otter", "bread", "sleep", "##s", "."]
 
@@ -16,7 +16,7 @@ def main(directory: Path) -> None:
     plain = directory / "transformer"
     plain.mkdir(parents=True)
     (plain / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizerFast(str(plain / "vocab.txt")).save_pretrained(plain)
+    BertTokenizer.from_pretrained(plain).save_pretrained(plain)
     config = BertConfig(
         vocab_size=len(WORDS),
         hidden_size=8,

@@ -1,0 +1,1 @@
+"""Chat platforms: each turns its events into questions and draws the replies."""

@@ -1,0 +1,123 @@
+"""What people read beside the answer itself, once for all platforms.
+
+Each sentence says what happened and, where there is something, what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.types import Answer, Footnote, Notice, NoticeKind, Outcome, PageKind, Progress, Stage
+
+SOURCES = "Sources"
+"""The heading over the footnotes."""
+
+STAGES: Mapping[Stage, str] = {
+    Stage.SEARCHING: "Searching the web…",
+    Stage.READING: "Reading pages…",
+    Stage.RANKING: "Choosing the passages that matter…",
+    Stage.WRITING: "Writing the answer…",
+}
+
+STAGES_COUNTED: Mapping[Stage, str] = {
+    Stage.READING: "Reading pages: {done} of {total}",
+}
+"""Where a stage has a count and the count tells a reader something."""
+
+NOTICES: Mapping[NoticeKind, str] = {
+    NoticeKind.EXTRACTIVE_NO_MODEL: (
+        "These are whole sentences from the sources; no language model is set up "
+        "(set OPENROUTER_API_KEY to get a written answer)."
+    ),
+    NoticeKind.EXTRACTIVE_MODEL_FAILED: (
+        "The language model could not be used{detail}. These are whole sentences from the sources instead."
+    ),
+    NoticeKind.CUT_BY_LENGTH: "The answer ends here because it became too long. A narrower question helps.",
+    NoticeKind.CUT_BY_FILTER: "The language model's provider stopped the answer here. Try other words.",
+    NoticeKind.CUT_BY_FAILURE: "The language model broke off here{detail}. Ask again for the rest.",
+    NoticeKind.UNKNOWN_MARKS_DROPPED: (
+        "Some statements had a footnote that leads to no source; those footnotes were left out. "
+        "Check these statements before you rely on them."
+    ),
+    NoticeKind.SEARCH_SKIPPED: "A search engine was left out{detail}. The answer comes from another one.",
+    NoticeKind.URL_UNREADABLE: (
+        "The page you named could not be read{detail}. It may ask for a login or refuse programs."
+    ),
+    NoticeKind.SNIPPETS_ONLY: (
+        "No page could be read in full; this rests on the search engine's short excerpts. Open the "
+        "sources to be sure."
+    ),
+    NoticeKind.SEARCH_FAILED: (
+        "The web could not be searched{detail}. Check the network, or set another engine's key such as "
+        "SERPER_API_KEY; `python -m bot check` tells which engines work."
+    ),
+    NoticeKind.NO_HITS: "The search found nothing for this. Try other words, or fewer.",
+    NoticeKind.NO_READABLE_PAGE: (
+        "Pages were found, but none of them could be read. Try again in a moment, or ask in other words."
+    ),
+    NoticeKind.NO_RELEVANT_PASSAGE: (
+        "Pages were read, but none of them says anything about this. Try to name the thing more exactly."
+    ),
+    NoticeKind.STOPPED: "Stopped, as asked.",
+    NoticeKind.TOOK_TOO_LONG: "This took too long, so it ends here. Ask again, or ask something narrower.",
+    NoticeKind.BUG: "Sorry, something broke on my side. It has been noted; please ask again.",
+}
+"""{detail}: the notice's detail in brackets, or nothing."""
+
+OUTCOMES: Mapping[Outcome, str] = {
+    Outcome.ANSWERED: "The answer came out empty. Please ask again.",
+    Outcome.REFUSED: "I can't take that question. Ask me something in words.",
+    Outcome.RATE_LIMITED: "You have asked a lot in a short time. Please ask again later.",
+    Outcome.NOTHING_FOUND: "I found nothing about this. Try other words.",
+    Outcome.CANCELLED: "Stopped before there was an answer.",
+    Outcome.INTERRUPTED: "I was restarted before I could answer. Please ask again.",
+    Outcome.FAILED: "Sorry, this did not work. Please ask again.",
+}
+"""Said where an answer has neither text nor notices: a reply is never left without a word."""
+
+KINDS: Mapping[PageKind, str] = {
+    PageKind.HTML: "",
+    PageKind.TEXT: "",
+    PageKind.PDF: "PDF",
+    PageKind.SNIPPET: "search engine's excerpt",
+}
+"""What a reader should know of a source's kind before opening it."""
+
+TIMINGS: Mapping[str, str] = {
+    "searching": "searched",
+    "reading": "read",
+    "ranking": "ranked",
+    "writing": "wrote",
+    "total": "in all",
+}
+"""By the stage's name in Answer.timings_ms; others are for the log."""
+
+
+def progress_line(progress: Progress) -> str:
+    counted = STAGES_COUNTED.get(progress.stage)
+    if counted is None or progress.done is None or progress.total is None:
+        return STAGES[progress.stage]
+    return counted.format(done=progress.done, total=progress.total)
+
+
+def notice_line(notice: Notice) -> str:
+    return NOTICES[notice.kind].replace("{detail}", f" ({notice.detail})" if notice.detail else "")
+
+
+def notice_lines(answer: Answer) -> list[str]:
+    """The answer's notices in order, each once; the outcome's sentence where nothing else is said."""
+    if not answer.text and not answer.notices:
+        return [OUTCOMES[answer.outcome]]
+    return list(dict.fromkeys(notice_line(notice) for notice in answer.notices))
+
+
+def footnote_origin(footnote: Footnote) -> str:
+    """Host, kind and date, as far as they are known: "example.org, PDF, 2026-02-11"."""
+    return ", ".join(part for part in (footnote.host, KINDS[footnote.kind], footnote.published) if part)
+
+
+def timings_line(timings_ms: Mapping[str, float]) -> str:
+    """ "searched 0.4 s · read 1.2 s · in all 4.9 s"; empty if nothing was timed."""
+    return " · ".join(
+        f"{said} {timings_ms[stage] / 1000:.1f} s" for stage, said in TIMINGS.items() if stage in timings_ms
+    )

@@ -1,0 +1,167 @@
+"""The doors for scoring: plain functions over the product's own code, so that public data sets can be run.
+
+Synchronous and stable; none of them is a second implementation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import platformdirs
+import structlog
+from yarl import URL
+
+from bot.settings import APP_NAME
+from core.errors import PageFailed
+from core.providers.embedding.local import LocalEmbedder
+from core.providers.storage.lance import LanceLibrary
+from core.providers.storage.memory import MemoryLibrary
+from core.providers.web.extractor import ChildExtractor
+from core.providers.web.html import read_html
+from core.ranking.ranking import Ranking
+from core.reading.passages import split_page
+from core.reading.urls import (
+    AddressPolicy,
+    UrlRefused,
+    check_answers,
+    check_redirect,
+    check_url,
+    literal_address,
+)
+from core.types import Document, Page, PageKind, Passage
+
+structlog.configure(
+    logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+)  # standard output is the scorer's
+
+T = TypeVar("T")
+Dns = Mapping[str, Sequence[Sequence[str]]]
+
+_URL = "https://example.org/"
+_REMEMBERED_VECTORS = 100_000
+"""A corpus is ranked once for each of its queries: no text of it is embedded twice."""
+
+
+def extract_html(html: str) -> str:
+    """The page's text as core would read it: light Markdown.
+
+    >>> extract_html("<title>T</title><article><h1>Tides</h1><p>The moon raises them.</p></article>")
+    '# Tides\\n\\nThe moon raises them.'
+    """
+    return read_html(html, _URL).text
+
+
+def extract_pdf(data: bytes) -> str:
+    """The text of a PDF, read in the killable child; empty if there is none.
+
+    >>> extract_pdf(b"no PDF")
+    ''
+    """
+
+    async def extract() -> str:
+        async with ChildExtractor(children=1) as extractor:
+            document = Document(url=_URL, media_type="application/pdf", body=data)
+            with suppress(PageFailed):
+                return (await extractor.extract(document)).text
+            return ""
+
+    return asyncio.run(extract())
+
+
+def split_passages(text: str, title: str = "") -> list[str]:
+    """The passages of a text, verbatim, in order.
+
+    >>> split_passages("The moon raises the tides. The sun helps.")
+    ['The moon raises the tides. The sun helps.']
+    """
+    page = Page(url=_URL, title=title, text=text, kind=PageKind.TEXT)
+    return [passage.text for passage in split_page(page)]
+
+
+def rank(question: str, passages: list[str]) -> list[int]:
+    """All indices, best first, ties stable; as a live question under normal load ranks its passages.
+
+    >>> rank("Who wrote Faust?", ["Bread is baked.", "Goethe wrote Faust in two parts."])
+    [1, 0]
+    """
+    # A page for each, so that a long corpus isn't taken for one long page; the URL tells the place.
+    candidates = [
+        Passage(url=str(place), index=0, text=text, title="") for place, text in enumerate(passages)
+    ]
+    ranked = _run(_ranking().rank(question, candidates))
+    return [int(candidate.passage.url) for candidate in ranked.passages]
+
+
+def url_verdict(url: str, dns: Dns) -> bool:
+    """May this URL be fetched? True only if every answer of every look-up may be connected to.
+
+    dns: host -> the answers of successive look-ups; "*" stands for any other host. No entry or an empty
+    list: the name doesn't resolve. No socket is opened.
+
+    >>> url_verdict("https://example.org/", {"example.org": [["93.184.215.14"]]})
+    True
+    >>> url_verdict("http://169.254.169.254/latest/meta-data/", {})
+    False
+    >>> url_verdict("https://rebind.example/", {"*": [["93.184.215.14"], ["127.0.0.1"]]})
+    False
+    """
+    policy = AddressPolicy()
+    with suppress(UrlRefused):
+        _check_look_ups(check_url(url, policy), dns, policy)
+        return True
+    return False
+
+
+def redirect_verdict(url: str, location: str, dns: Dns) -> bool:
+    """May a redirect from an allowed URL to this Location be followed? `dns` as for `url_verdict`.
+
+    >>> redirect_verdict("https://example.org/a", "/b", {"*": [["93.184.215.14"]]})
+    True
+    >>> redirect_verdict("https://example.org/a", "http://127.0.0.1/", {"*": [["93.184.215.14"]]})
+    False
+    """
+    policy = AddressPolicy()
+    with suppress(UrlRefused):
+        _check_look_ups(check_redirect(check_url(url, policy), location, policy), dns, policy)
+        return True
+    return False
+
+
+def _check_look_ups(url: URL, dns: Dns, policy: AddressPolicy) -> None:
+    """Every answer of every look-up, as the resolver would judge it. Raises UrlRefused."""
+    if literal_address(url) is not None:
+        return
+    host = url.raw_host or ""
+    for answers in dns.get(host) or dns.get(url.host or "") or dns.get("*") or [[]]:
+        check_answers(answers, url.port or 0, policy)
+
+
+@cache
+def _runner() -> asyncio.Runner:
+    return asyncio.Runner()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return _runner().run(work)
+
+
+@cache
+def _embedder() -> LocalEmbedder:
+    embedder = LocalEmbedder(
+        cache_dir=platformdirs.user_cache_path(APP_NAME), cached_vectors=_REMEMBERED_VECTORS
+    )
+    _run(embedder.prepare())
+    return embedder
+
+
+@cache
+def _ranking() -> Ranking:
+    library = LanceLibrary(Path(tempfile.mkdtemp(prefix="relevancesearch-benchmark-")))
+    return Ranking(library=library, fallback=MemoryLibrary(), embedder=_embedder())

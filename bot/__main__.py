@@ -1,0 +1,135 @@
+"""The commands: `python -m bot --help`."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+import uuid
+from collections.abc import Coroutine
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+from rich.console import Console
+
+from adapters.terminal import TerminalSurface, choose_question, exit_code
+from bot.demo.search import QUESTIONS
+from bot.observability import configure_logging, start_sentry
+from bot.settings import Settings, load_settings
+from core.errors import DependencyError, SettingsError
+from core.providers.system_clock import SystemClock
+from core.types import Answer, AskerId, Progress, Question, Stage
+
+EXIT_FAILED: Final = 1
+EXIT_CONFIG: Final = 78
+"""EX_CONFIG of BSD's sysexits: the settings have to be mended first."""
+EXIT_INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it."""
+
+T = TypeVar("T")
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What you want to know; URLs in it are read.")],
+) -> None:
+    """Answer a question from the web, with footnotes."""
+    _answer(question, demo=False)
+
+
+@cli.command()
+def demo(
+    question: Annotated[str, typer.Argument(help="Anything; three questions are offered otherwise.")] = "",
+) -> None:
+    """Answer a question from a small web that comes with the bot: no key, no network."""
+    _answer(question or _offered_question(), demo=True)
+
+
+@cli.command()
+def check() -> None:
+    """Show the settings, and what each dependency answers."""
+    from bot.check import run_checks
+
+    all_well = _run(run_checks(_settings(), Console()))
+    raise typer.Exit(0 if all_well else EXIT_FAILED)
+
+
+@cli.command()
+def prepare() -> None:
+    """Export the embedding model, once and ahead of time: it takes some seconds and a gigabyte."""
+    from bot.app import prepare_embedding
+
+    _run(prepare_embedding(_settings()))
+
+
+def main() -> None:
+    cli(prog_name="python -m bot")
+
+
+def _answer(text: str, *, demo: bool) -> None:
+    answer = _run(_answer_in_terminal(_settings(), text, demo=demo))
+    raise typer.Exit(exit_code(answer))
+
+
+async def _answer_in_terminal(settings: Settings, text: str, *, demo: bool) -> Answer:
+    start_sentry(settings)
+    clock = SystemClock()
+    question = Question(
+        id=uuid.uuid4().hex[:12],
+        text=text,
+        asker=AskerId(f"terminal:{getpass.getuser()}"),
+        platform="terminal",
+        asked_at=clock.now().astimezone(),
+    )
+    with TerminalSurface(clock=clock, output=sys.stdout, errors=sys.stderr) as surface:
+        # A word to the asker before the imports below, which take a second.
+        await surface.draw(Progress(stage=Stage.SEARCHING))
+        from bot.app import open_app
+
+        async with open_app(settings, demo=demo) as app:
+            return await app.service.handle(question, surface)
+
+
+def _offered_question() -> str:
+    """The first where nobody can choose."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return QUESTIONS[0]
+    try:
+        return choose_question(QUESTIONS, console=Console())
+    except (EOFError, KeyboardInterrupt):
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _settings() -> Settings:
+    """The settings, with logging set up by them: to standard error, for standard output is the answer's."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        _complain(*error.problems)
+        raise typer.Exit(EXIT_CONFIG) from None
+    if "log_level" not in settings.model_fields_set:
+        # Whoever sits before the screen reads what went wrong in the reply itself.
+        settings = settings.model_copy(update={"log_level": "ERROR"})
+    configure_logging(settings, stream=sys.stderr)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except DependencyError as failure:
+        _complain(str(failure))
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def _complain(*lines: str) -> None:
+    for line in lines:
+        typer.echo(line, err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The order of the stages: a question in, progress and drafts on the way, exactly one answer out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from core.answering.prompt import build_sources
+from core.answering.writing import Show, Writing
+from core.asking.query import SearchPlan, plan_search
+from core.errors import EmbeddingFailed, SearchUnavailable
+from core.ports import Embedder
+from core.ranking.fusion import select
+from core.ranking.ranking import Ranking
+from core.reading.passages import split_page
+from core.reading.reading import Reading, ReadPages
+from core.resilience import Deadline
+from core.searching.search import Search, SearchResults
+from core.tracing import Trace
+from core.types import (
+    Answer,
+    Notice,
+    NoticeKind,
+    Outcome,
+    Page,
+    PageKind,
+    Progress,
+    Question,
+    Source,
+    Stage,
+)
+
+log = structlog.get_logger(__name__)
+
+_NOTHING_SEARCHED = SearchResults(hits=(), provider="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """unavailable: all engines failed."""
+
+    results: SearchResults
+    unavailable: SearchUnavailable | None
+
+
+class Answering:
+    def __init__(
+        self, *, search: Search, reading: Reading, embedder: Embedder, ranking: Ranking, writing: Writing
+    ) -> None:
+        self._search = search
+        self._reading = reading
+        self._embedder = embedder
+        self._ranking = ranking
+        self._writing = writing
+
+    async def answer(self, question: Question, *, show: Show, deadline: Deadline, trace: Trace) -> Answer:
+        """Raises what `show` raises; every failure outside ends in an Answer that says so."""
+        show(Progress(stage=Stage.SEARCHING))
+        plan = plan_search(question.text)
+        with trace.stage("searching"):
+            found = await self._find(plan, question.text, deadline)
+        trace.count(hits=len(found.results.hits), search_provider=found.results.provider)
+        if not found.results.hits and not plan.urls:
+            return _nothing_to_read(found)
+        with trace.stage("reading"):
+            read = await self._read(plan, found, show, deadline)
+        trace.count(pages_read=len(read.pages), pages_skipped=len(read.skipped))
+        if not read.pages:
+            return _ended(Outcome.NOTHING_FOUND, NoticeKind.NO_READABLE_PAGE)
+        show(Progress(stage=Stage.RANKING))
+        with trace.stage("ranking"):
+            sources = await self._rank(question.text, read.pages, trace)
+        show(Progress(stage=Stage.WRITING))
+        with trace.stage("writing"):
+            return await self._writing.write(
+                question, sources, _notices(plan, found, read), show=show, deadline=deadline, trace=trace
+            )
+
+    async def _find(self, plan: SearchPlan, text: str, deadline: Deadline) -> _Found:
+        """The hits. The question is embedded meanwhile: ranking will find its vector remembered."""
+        async with asyncio.TaskGroup() as group:
+            searching = group.create_task(self._search_for(plan.query, deadline))
+            embedding = group.create_task(self._embed(text))
+            results, unavailable = await searching
+            embedding.cancel()
+        return _Found(results=results, unavailable=unavailable)
+
+    async def _search_for(
+        self, query: str, deadline: Deadline
+    ) -> tuple[SearchResults, SearchUnavailable | None]:
+        if not query:
+            return _NOTHING_SEARCHED, None
+        try:
+            return await self._search.search(query, deadline=deadline), None
+        except SearchUnavailable as failure:
+            return _NOTHING_SEARCHED, failure
+
+    async def _embed(self, text: str) -> None:
+        try:
+            await self._embedder.embed([text])
+        except EmbeddingFailed as failure:
+            log.warning("question.not_embedded", detail=str(failure))
+
+    async def _read(self, plan: SearchPlan, found: _Found, show: Show, deadline: Deadline) -> ReadPages:
+        return await self._reading.read(
+            found.results.hits,
+            asked_urls=plan.urls,
+            deadline=deadline,
+            count=lambda done, total: show(Progress(stage=Stage.READING, done=done, total=total)),
+        )
+
+    async def _rank(self, question: str, pages: Sequence[Page], trace: Trace) -> tuple[Source, ...]:
+        passages = await asyncio.to_thread(
+            lambda: [passage for page in pages for passage in split_page(page)]
+        )
+        ranked = await self._ranking.rank(question, passages)
+        trace.count(passages=len(passages), passages_embedded=ranked.embedded)
+        return build_sources(select(ranked.passages), {page.url: page for page in pages})
+
+
+def _nothing_to_read(found: _Found) -> Answer:
+    if found.unavailable:
+        return _ended(Outcome.FAILED, NoticeKind.SEARCH_FAILED, str(found.unavailable))
+    return _ended(Outcome.NOTHING_FOUND, NoticeKind.NO_HITS)
+
+
+def _ended(outcome: Outcome, kind: NoticeKind, detail: str = "") -> Answer:
+    return Answer(outcome=outcome, notices=(Notice(kind=kind, detail=detail),))
+
+
+def _notices(plan: SearchPlan, found: _Found, read: ReadPages) -> tuple[Notice, ...]:
+    """What a reader should know of how the sources were come by."""
+    notices = [
+        Notice(kind=NoticeKind.SEARCH_SKIPPED, detail=str(failure)) for failure in found.results.skipped
+    ]
+    if found.unavailable:
+        notices.append(Notice(kind=NoticeKind.SEARCH_FAILED, detail=str(found.unavailable)))
+    if any(skipped.url in plan.urls for skipped in read.skipped):
+        notices.append(Notice(kind=NoticeKind.URL_UNREADABLE))
+    if all(page.kind is PageKind.SNIPPET for page in read.pages):
+        notices.append(Notice(kind=NoticeKind.SNIPPETS_ONLY))
+    return tuple(notices)

@@ -1,0 +1,160 @@
+"""From sources to the text a reader sees: a model's, streamed, or the sources' own sentences."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+
+import structlog
+
+from core.answering.extractive import ExtractiveAnswer
+from core.answering.footnotes import FootnoteWriter
+from core.answering.prompt import compose_prompt
+from core.errors import ModelFailed
+from core.ports import LanguageModel
+from core.resilience import Deadline
+from core.tracing import Trace
+from core.types import (
+    Answer,
+    Completion,
+    Draft,
+    FinishReason,
+    Notice,
+    NoticeKind,
+    Outcome,
+    Progress,
+    Prompt,
+    Question,
+    Source,
+)
+
+log = structlog.get_logger(__name__)
+
+Show = Callable[[Progress | Draft], None]
+"""Takes an event and returns at once. Raises SurfaceFailed when nobody can see it any more."""
+
+FALLBACK_S = 3.0
+"""Kept of the question's time for the extractive answer, should the model use up all of it."""
+BOUNDARY_BYTES = 16
+"""128 random bits: a page can't guess the delimiter it stands between."""
+
+_CUTS = {
+    FinishReason.LENGTH: NoticeKind.CUT_BY_LENGTH,
+    FinishReason.CONTENT_FILTER: NoticeKind.CUT_BY_FILTER,
+}
+
+
+class Writing:
+    """model: None where none is set up."""
+
+    def __init__(self, model: LanguageModel | None, extractive: ExtractiveAnswer) -> None:
+        self._model = model
+        self._extractive = extractive
+
+    async def write(
+        self,
+        question: Question,
+        sources: Sequence[Source],
+        notices: Sequence[Notice],
+        *,
+        show: Show,
+        deadline: Deadline,
+        trace: Trace,
+    ) -> Answer:
+        """The model's text, shown as it grows; whole sentences of the sources where it has none.
+
+        notices: what is to be said beside the answer already.
+        """
+        if self._model is None:
+            return await self._extract(
+                question, sources, (*notices, Notice(kind=NoticeKind.EXTRACTIVE_NO_MODEL))
+            )
+        prompt = compose_prompt(
+            question.text,
+            sources,
+            today=question.asked_at.date(),
+            boundary=secrets.token_hex(BOUNDARY_BYTES),
+        )
+        attempt = _Attempt(self._model, sources, show, trace)
+        try:
+            async with asyncio.timeout(max(0.0, deadline.remaining_s() - FALLBACK_S)):
+                await attempt.run(prompt)
+        except (ModelFailed, TimeoutError) as failure:
+            reason = str(failure) or "did not finish in time"
+            log.warning("model.failed", model=self._model.name, reason=reason)
+            if not attempt.writer.text.strip():
+                failed = Notice(
+                    kind=NoticeKind.EXTRACTIVE_MODEL_FAILED, detail=f"{self._model.name} {reason}"
+                )
+                return await self._extract(question, sources, (*notices, failed))
+            attempt.notices.append(
+                Notice(kind=NoticeKind.CUT_BY_FAILURE, detail=f"{self._model.name} {reason}")
+            )
+        return attempt.answer(notices)
+
+    async def _extract(
+        self, question: Question, sources: Sequence[Source], notices: Sequence[Notice]
+    ) -> Answer:
+        text, footnotes = await self._extractive.compose(question.text, sources)
+        if not text:
+            return Answer(
+                outcome=Outcome.NOTHING_FOUND,
+                notices=(*notices, Notice(kind=NoticeKind.NO_RELEVANT_PASSAGE)),
+            )
+        return Answer(outcome=Outcome.ANSWERED, text=text, footnotes=footnotes, notices=tuple(notices))
+
+
+class _Attempt:
+    """One model's go at an answer."""
+
+    def __init__(self, model: LanguageModel, sources: Sequence[Source], show: Show, trace: Trace) -> None:
+        self.writer = FootnoteWriter(sources)
+        self.notices: list[Notice] = []
+        self._model = model
+        self._show = show
+        self._trace = trace
+
+    async def run(self, prompt: Prompt) -> None:
+        """Raises ModelFailed; what was written until then stands in `writer`."""
+        async with aclosing(self._model.stream(prompt)) as stream:
+            async for piece in stream:
+                if isinstance(piece, Completion):
+                    self._end(piece)
+                else:
+                    self._draw(self.writer.feed(piece))
+        if not self.writer.text.strip():
+            raise ModelFailed("gave no text")
+
+    def _draw(self, grown: str) -> None:
+        if grown:
+            self._trace.mark("first_text")
+            self._show(Draft(text=self.writer.text, footnotes=self.writer.footnotes()))
+
+    def _end(self, completion: Completion) -> None:
+        if completion.finish_reason in _CUTS:
+            self.notices.append(Notice(kind=_CUTS[completion.finish_reason]))
+        self._trace.count(
+            model_answered=completion.model,
+            **{
+                name: count
+                for name, count in (
+                    ("input_tokens", completion.input_tokens),
+                    ("output_tokens", completion.output_tokens),
+                )
+                if count is not None
+            },
+        )
+
+    def answer(self, earlier: Sequence[Notice]) -> Answer:
+        self.writer.finish()
+        if self.writer.n_unknown_marks:
+            self.notices.append(Notice(kind=NoticeKind.UNKNOWN_MARKS_DROPPED))
+        return Answer(
+            outcome=Outcome.ANSWERED,
+            text=self.writer.text,
+            footnotes=self.writer.footnotes(),
+            notices=(*earlier, *self.notices),
+            model=self._model.name,
+        )
