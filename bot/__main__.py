@@ -109,10 +109,9 @@ def _settings() -> Settings:
     except SettingsError as error:
         _complain(*error.problems)
         raise typer.Exit(EXIT_CONFIG) from None
-    if "log_level" not in settings.model_fields_set:
-        # Whoever sits before the screen reads what went wrong in the reply itself.
-        settings = settings.model_copy(update={"log_level": "ERROR"})
-    configure_logging(settings, stream=sys.stderr)
+    # Whoever sits before the screen reads what went wrong in the reply itself.
+    quieter = {} if "log_level" in settings.model_fields_set else {"log_level": "ERROR"}
+    configure_logging(settings.model_copy(update=quieter), stream=sys.stderr)
     return settings
 
 

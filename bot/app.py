@@ -5,21 +5,24 @@ Everything that holds a connection, a thread or a child is opened here, once, an
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import aiohttp
-from core.answering.extractive import ExtractiveAnswer
+import structlog
 
 from bot.demo.search import DemoSearch
 from bot.demo.web import DemoWeb
 from bot.settings import APP_NAME, Settings
 from core.answering.answering import Answering
+from core.answering.extractive import ExtractiveAnswer
 from core.answering.writing import Writing
 from core.asking.limits import Admission
+from core.errors import DependencyError
 from core.ports import Clock, LanguageModel, SearchProvider
 from core.providers.embedding.local import LocalEmbedder
 from core.providers.rate_limiter import InProcessRateLimiter
@@ -35,6 +38,8 @@ from core.reading.reading import Reading
 from core.reading.urls import AddressPolicy
 from core.searching.search import Search
 from core.service import QuestionService
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +57,12 @@ class App:
 
 @asynccontextmanager
 async def open_app(settings: Settings, *, demo: bool = False) -> AsyncIterator[App]:
-    """Everything a question needs; over the bundled web and without a model where `demo` is set."""
+    """Everything a question needs; over the bundled web where `demo` is set."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         web = await stack.enter_async_context(DemoWeb()) if demo else None
         providers = [DemoSearch(web)] if web else await _search_providers(settings, clock, stack)
-        model = None if demo else await _language_model(settings, stack)
+        model = _language_model(settings, stack)
         policy = AddressPolicy(loopback_ports=frozenset({web.port})) if web else AddressPolicy()
         fetcher = WebFetcher(
             user_agent=_user_agent(settings), policy=policy, respect_robots=settings.respect_robots
@@ -68,6 +73,8 @@ async def open_app(settings: Settings, *, demo: bool = False) -> AsyncIterator[A
         )
         embedder = stack.enter_context(closing(_embedder(settings)))
         library = stack.enter_context(closing(LanceLibrary(Path(settings.library_uri))))
+        # The first question's search and reading take longer than this does.
+        await stack.enter_async_context(_beside(_warmed(library.prepare()), _warmed(embedder.prepare())))
         answering = Answering(
             search=Search(providers),
             reading=Reading(fetcher, extractor),
@@ -96,6 +103,25 @@ async def prepare_embedding(settings: Settings) -> None:
         await embedder.prepare()
 
 
+@asynccontextmanager
+async def _beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Runs what may last longer than the block, and ends it with the block."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _warmed(preparing: Awaitable[None]) -> None:
+    try:
+        await preparing
+    except DependencyError as failure:
+        log.warning("preparation.failed", reason=str(failure))
+
+
 def _embedder(settings: Settings) -> LocalEmbedder:
     return LocalEmbedder(cache_dir=settings.cache_dir, model=settings.embedding_model or None)
 
@@ -110,7 +136,7 @@ async def _search_providers(settings: Settings, clock: Clock, stack: AsyncExitSt
     return providers
 
 
-async def _language_model(settings: Settings, stack: AsyncExitStack) -> LanguageModel | None:
+def _language_model(settings: Settings, stack: AsyncExitStack) -> LanguageModel | None:
     if not settings.model_configured:
         return None
     from core.providers.openai_model import OpenAIModel

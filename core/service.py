@@ -11,7 +11,7 @@ import structlog
 from core.answering.answering import Answering
 from core.asking.limits import Admission
 from core.delivering.delivery import Delivery
-from core.errors import QuestionError, RateLimited, SurfaceFailed
+from core.errors import QuestionError, RateLimited
 from core.ports import Clock, ReplySurface
 from core.resilience import Deadline
 from core.tracing import Trace
@@ -45,11 +45,13 @@ class QuestionService:
         apologised for, logged and raised.
         """
         trace = Trace()
-        delivery = Delivery(surface, self._clock)
+        limit = asyncio.timeout(self._question_s)
+        # When nobody can see the reply any more, its work ends as if its time were up.
+        delivery = Delivery(surface, self._clock, on_lost=lambda: limit.reschedule(0))
         answer = _cut_short(delivery, Outcome.FAILED, NoticeKind.BUG)
         with structlog.contextvars.bound_contextvars(question_id=question.id, platform=question.platform):
             try:
-                answer = await self._answer(question, delivery, trace)
+                answer = await self._answer(question, delivery, limit, trace)
             except asyncio.CancelledError:
                 answer = _cut_short(delivery, Outcome.CANCELLED, NoticeKind.STOPPED)
                 raise
@@ -63,11 +65,13 @@ class QuestionService:
                 _log_handled(question, answer, trace)
         return answer
 
-    async def _answer(self, question: Question, delivery: Delivery, trace: Trace) -> Answer:
+    async def _answer(
+        self, question: Question, delivery: Delivery, limit: asyncio.Timeout, trace: Trace
+    ) -> Answer:
         with trace.stage("total"):
             try:
                 await self._admission.admit(question)
-                async with delivery.drawing(), asyncio.timeout(self._question_s):
+                async with delivery.drawing(), limit:
                     return await self._answering.answer(
                         question,
                         show=delivery.show,
@@ -77,9 +81,9 @@ class QuestionService:
             except QuestionError as refusal:
                 return _refused(refusal)
             except TimeoutError:
+                if delivery.lost:
+                    return _cut_short(delivery, Outcome.CANCELLED, NoticeKind.STOPPED)
                 return _cut_short(delivery, Outcome.FAILED, NoticeKind.TOOK_TOO_LONG)
-            except SurfaceFailed:
-                return _cut_short(delivery, Outcome.CANCELLED, NoticeKind.STOPPED)
 
     async def _finish(self, delivery: Delivery, answer: Answer) -> None:
         try:

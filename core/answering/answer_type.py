@@ -27,22 +27,28 @@ _COUNTED = (
     "|once|twice|half|percent"
 )
 _ASKED: Final[Mapping[AnswerType, re.Pattern[str]]] = {
-    AnswerType.DATE: re.compile(r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|time)\b|\bhow long ago\b", re.I),
+    AnswerType.DATE: re.compile(
+        r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|time)\b|\bhow long ago\b", re.IGNORECASE
+    ),
     AnswerType.NUMBER: re.compile(
         r"\bhow (?:many|much|old|long|tall|far|big|large|high|fast|often|deep|heavy|wide)\b"
         r"|\bwhat (?:percentage|percent|number)\b|\bwhat is the population\b",
-        re.I,
+        re.IGNORECASE,
     ),
-    AnswerType.NAME: re.compile(r"\bwho(?:se|m|['’]?s)?\b", re.I),
+    AnswerType.NAME: re.compile(r"\bwho(?:se|m|['’]?s)?\b", re.IGNORECASE),
     AnswerType.PLACE: re.compile(
-        r"\bwhere\b|\b(?:what|which) (?:country|city|state|place|town|county|continent)\b", re.I
+        r"\bwhere\b|\b(?:what|which) (?:country|city|state|place|town|county|continent)\b", re.IGNORECASE
     ),
 }
 _OFFERED: Final[Mapping[AnswerType, re.Pattern[str]]] = {
-    AnswerType.DATE: re.compile(rf"\b(?:1\d|20)\d\d\b|\b{_MONTH}\b|\b\d+(?:st|nd|rd|th)? century", re.I),
-    AnswerType.NUMBER: re.compile(rf"\d[\d,.]*|\b(?:{_COUNTED})\b", re.I),
+    AnswerType.DATE: re.compile(
+        rf"\b(?:1\d|20)\d\d\b|\b{_MONTH}\b|\b\d+(?:st|nd|rd|th)? century", re.IGNORECASE
+    ),
+    AnswerType.NUMBER: re.compile(rf"\d[\d,.]*|\b(?:{_COUNTED})\b", re.IGNORECASE),
     # Not at the start of a sentence, where every word has a capital.
-    AnswerType.NAME: re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w’'-]+(?: (?:(?:of|de|van|von|the) )?[A-Z][\w’'-]+)*"),
+    AnswerType.NAME: re.compile(
+        r"(?<![.!?]\s)(?<!^)\b[A-Z][\w’'-]+(?: (?:(?:of|de|van|von|the) )?[A-Z][\w’'-]+)*"
+    ),
     AnswerType.PLACE: re.compile(r"\b(?:in|at|near|from|of|to|on|across|between) (?:the )?[A-Z][\w’'-]+"),
 }
 _WORD = re.compile(r"\w+")

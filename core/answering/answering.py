@@ -57,7 +57,7 @@ class Answering:
         self._writing = writing
 
     async def answer(self, question: Question, *, show: Show, deadline: Deadline, trace: Trace) -> Answer:
-        """Raises what `show` raises; every failure outside ends in an Answer that says so."""
+        """Every failure outside ends in an Answer that says so; past its limit the caller cancels."""
         show(Progress(stage=Stage.SEARCHING))
         plan = plan_search(question.text)
         with trace.stage("searching"):

@@ -1,8 +1,8 @@
 """An answer without a language model: the sources' own sentences, each with its footnote.
 
 What is shown is an excerpt: neighbouring sentences of one passage, as many as fit. In a single sentence the
-answer stands in 61 of 100 questions of Natural Questions, in the excerpt around it in 82: "He" and "it" are
-explained a sentence earlier, and the fragments of which search snippets consist say nothing alone.
+answer stood for 62 % of the questions of Natural Questions, in an excerpt for 82 %: what "he" and "it" are
+is said a sentence earlier, and the fragments of which search snippets consist say nothing alone.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Final
 import structlog
 
 from core.answering.answer_type import AnswerType, answer_type, offers
-from core.answering.footnotes import without_marks
-from core.answering.fragments import page_links, plain_blocks
+from core.answering.footnotes import footnote_to, without_marks
+from core.answering.fragments import PageLinks, plain_blocks
 from core.answering.words import recall, weight, word_weights, words
 from core.errors import EmbeddingFailed
 from core.ports import Embedder
@@ -36,7 +36,11 @@ _MAX_SHARED: Final = 0.7
 """An excerpt whose words stand to this share in a better one says the same again."""
 
 
-WEIGHTS: Final = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+WEIGHTS: Final = (7.06, 16.79, 1.47, 2.32, 3.19, 2.77, 1.69)
+"""Of the cosine of its best sentence, of its passage's, of the share of the question's words in it, and of a
+date, number, name or place if the question asks for one. Conditional logit on 600 questions of Natural
+Questions with 10 passages each (benchmarks/fit_extractive.py); in 5-fold cross-validation the answer stood
+in the best excerpt for 82 % of them, in the best three for 94 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +69,6 @@ class Excerpt:
     words: frozenset[str]
     features: tuple[float, ...]
 
-    @property
-    def score(self) -> float:
-        return sum(weight * feature for weight, feature in zip(WEIGHTS, self.features, strict=True))
-
     def repeats(self, other: Excerpt) -> bool:
         """Whether it has nothing new beside the other."""
         if self.passage is other.passage:
@@ -76,14 +76,17 @@ class Excerpt:
         return len(self.words & other.words) > _MAX_SHARED * len(self.words)
 
 
-def pick_excerpts(question: str, passages: Sequence[ReadPassage]) -> tuple[Excerpt, ...]:
-    """At most three, best first; the earlier of equals; none that says the same again."""
-    candidates = sorted(excerpts(question, passages), key=lambda excerpt: -excerpt.score)
+def pick_best(candidates: Sequence[Excerpt], scores: Sequence[float]) -> tuple[Excerpt, ...]:
+    """At most three, best first, the earlier of equals; none that says what a better one says."""
     picked: list[Excerpt] = []
-    for candidate in candidates:
-        if len(picked) < MAX_EXCERPTS and not any(map(candidate.repeats, picked)):
-            picked.append(candidate)
+    for place in sorted(range(len(candidates)), key=lambda place: -scores[place]):
+        if len(picked) < MAX_EXCERPTS and not any(map(candidates[place].repeats, picked)):
+            picked.append(candidates[place])
     return tuple(picked)
+
+
+def score(excerpt: Excerpt) -> float:
+    return sum(weight * feature for weight, feature in zip(WEIGHTS, excerpt.features, strict=True))
 
 
 def excerpts(question: str, passages: Sequence[ReadPassage]) -> list[Excerpt]:
@@ -149,7 +152,9 @@ def _excerpt(
     asked = answer_type(question)
     offered = asked is not None and offers(text, asked, question)
     features = (
-        max((read.sentence_cosines[index] for index in inside), default=0.0) if read.sentence_cosines else 0.0,
+        max((read.sentence_cosines[index] for index in inside), default=0.0)
+        if read.sentence_cosines
+        else 0.0,
         read.cosine,
         recall(wanted, found),
         *(float(offered and kind is asked) for kind in AnswerType),
@@ -172,13 +177,20 @@ class ExtractiveAnswer:
         return _written(await self.pick(question, passages), sources)
 
     async def pick(self, question: str, passages: Sequence[Passage]) -> tuple[Excerpt, ...]:
-        """See `pick_excerpts`; by words alone where nothing can be embedded."""
-        split = [ReadPassage(passage=passage, sentences=tuple(sentences(passage.text))) for passage in passages]
+        """What answers best, at most three, best first."""
+        candidates = excerpts(question, await self.read(question, passages))
+        return pick_best(candidates, [score(candidate) for candidate in candidates])
+
+    async def read(self, question: str, passages: Sequence[Passage]) -> list[ReadPassage]:
+        """Those nearest to the question, in the order given; all, uncompared, if nothing can be embedded."""
+        split = [
+            ReadPassage(passage=passage, sentences=tuple(sentences(passage.text))) for passage in passages
+        ]
         try:
-            split = await self._compared(question, split)
+            return await self._compared(question, split)
         except EmbeddingFailed as failure:
             log.warning("excerpts.picked_by_words", reason=str(failure))
-        return pick_excerpts(question, split)
+            return split
 
     async def _compared(self, question: str, split: Sequence[ReadPassage]) -> list[ReadPassage]:
         """The nearest passages, down to so many sentences."""
@@ -198,16 +210,14 @@ class ExtractiveAnswer:
 
 
 def _written(picked: Sequence[Excerpt], sources: Sequence[Source]) -> tuple[str, tuple[Footnote, ...]]:
-    by_url = {source.page.url: source for source in sources}
-    numbers: dict[str, int] = {}
+    quotes: dict[str, list[str]] = {}
     for excerpt in picked:
-        numbers.setdefault(excerpt.passage.url, len(numbers) + 1)
+        quotes.setdefault(excerpt.passage.url, []).append(excerpt.text)
+    numbers = {url: number for number, url in enumerate(quotes, start=1)}
     lines = [f"- {_readable(excerpt.text)}[^{numbers[excerpt.passage.url]}]" for excerpt in picked]
-    footnotes = tuple(
-        _footnote(number, by_url[url], [excerpt.text for excerpt in picked if excerpt.passage.url == url])
-        for url, number in numbers.items()
-    )
-    return "\n".join(lines), footnotes
+    cited = [source for url in quotes for source in sources if source.page.url == url]
+    footnotes = [_footnote(source, numbers[source.page.url], quotes[source.page.url]) for source in cited]
+    return "\n".join(lines), tuple(footnotes)
 
 
 def _readable(text: str) -> str:
@@ -215,15 +225,6 @@ def _readable(text: str) -> str:
     return without_marks(" ".join(plain_blocks(text)))
 
 
-def _footnote(number: int, source: Source, quotes: Sequence[str]) -> Footnote:
-    page = source.page
-    return Footnote(
-        number=number,
-        title=page.title,
-        url=page.url,
-        host=source.host,
-        kind=page.kind,
-        published=page.published,
-        quotes=tuple(quotes),
-        links=tuple(page_links(page, quotes)),
-    )
+def _footnote(source: Source, number: int, quotes: Sequence[str]) -> Footnote:
+    links = PageLinks(source.page)
+    return footnote_to(source, number, quotes=tuple(quotes), links=tuple(map(links.to, quotes)))

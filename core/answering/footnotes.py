@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.answering.code_spans import CodeSplitter
-from core.answering.fragments import PageText
+from core.answering.fragments import PageLinks
 from core.answering.words import recall, weight, word_weights, words
 from core.reading.passages import sentences
-from core.types import Footnote, PageKind, Source
+from core.types import Footnote, Source
 
 MARK: Final = re.compile(r"\[\^(\d{1,3})\]")
 """A canonical mark."""
@@ -32,8 +32,6 @@ _MAX_GAP_CHARS: Final = 8
 _MAX_RANGE: Final = 20
 _CONTEXT_SHARE: Final = 0.5
 """What a word before the last marks of its sentence counts, against one after them."""
-_SEARCHABLE: Final = (PageKind.HTML, PageKind.TEXT)
-"""Pages in which a browser finds a text fragment."""
 
 _SPACE = r"[ \t\u00a0\u202f]"
 _DASH = r"[-‐‑‒–—−]"
@@ -63,6 +61,20 @@ _ENDED_BY_MARK = re.compile(r"[.!?…。！？][\"'”’»)*_]*(?:\[\^\d{1,3}\]
 _CLOSING = tuple(".,;:!?)’”»。，；：！？、")
 _JOINED = re.compile(r"[\[【［][^\]】］\n]*\x00|\\\x00|`\x00`|~\x00~")
 """Where \x00 stands for a dropped mark: what would close up to a mark, an escape or a fence without it."""
+
+
+def footnote_to(source: Source, number: int, *, quotes: tuple[str, ...], links: tuple[str, ...]) -> Footnote:
+    page = source.page
+    return Footnote(
+        number=number,
+        title=page.title,
+        url=page.url,
+        host=source.host,
+        kind=page.kind,
+        published=page.published,
+        quotes=quotes,
+        links=links,
+    )
 
 
 def without_marks(text: str) -> str:
@@ -116,15 +128,10 @@ class FootnoteWriter:
         return tuple(self._footnote(number, source) for source, number in self._numbers.items())
 
     def _footnote(self, number: int, source_number: int) -> Footnote:
-        page = self._sources[source_number].page
         marks = [mark for mark in self._marks if mark.number == number]
-        return Footnote(
-            number=number,
-            title=page.title,
-            url=page.url,
-            host=self._sources[source_number].host,
-            kind=page.kind,
-            published=page.published,
+        return footnote_to(
+            self._sources[source_number],
+            number,
             quotes=tuple(mark.quote for mark in marks),
             links=tuple(mark.link for mark in marks),
         )
@@ -266,7 +273,7 @@ class _Quotes:
         self._weights = word_weights(known)
         self._n_known = len(known)
         self._pages = {source.number: source.page for source in sources}
-        self._texts: dict[int, PageText] = {}
+        self._links: dict[int, PageLinks] = {}
 
     def best(self, source_number: int, statement: _Statement) -> str:
         """The sentence that shares most with the statement, the earliest of equals; empty if none does."""
@@ -285,9 +292,6 @@ class _Quotes:
         return self._weights.get(word) or weight(word, 0, self._n_known)
 
     def link(self, source_number: int, quote: str) -> str:
-        page = self._pages[source_number]
-        if not quote or page.kind not in _SEARCHABLE:
-            return page.url
-        if source_number not in self._texts:
-            self._texts[source_number] = PageText(page.text)
-        return self._texts[source_number].link(page.url, quote)
+        if source_number not in self._links:
+            self._links[source_number] = PageLinks(self._pages[source_number])
+        return self._links[source_number].to(quote)

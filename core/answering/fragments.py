@@ -13,7 +13,12 @@ from itertools import islice
 from typing import Final
 from urllib.parse import quote as percent_encode
 
+from core.types import Page, PageKind
+
 MAX_URL_CHARS: Final = 2_048
+
+_SEARCHABLE: Final = (PageKind.HTML, PageKind.TEXT)
+"""Pages in which a browser finds a text fragment."""
 
 _EXACT_WORDS: Final = 10
 _WIDENED_WORDS: Final = ((4, 4), (8, 4), (8, 8))
@@ -29,15 +34,17 @@ _BLOCK_SYNTAX = re.compile(r"^\s*(?:#{1,6}\s+|(?:[-*+]|\d{1,9}[.)])\s+|>\s*)*")
 _SEPARATOR_ROW = re.compile(r"[\s|:+-]+")
 
 
-class PageText:
-    """The text of a page as a browser would search it: one line per block, without Markdown's signs."""
+class PageLinks:
+    """Links into one page, whose text is prepared once."""
 
-    def __init__(self, text: str) -> None:
-        self._blocks = plain_blocks(text)
-        self._searched = "\n".join(self._blocks).lower()
+    def __init__(self, page: Page) -> None:
+        self._url = page.url
+        searchable = page.kind in _SEARCHABLE
+        # As a browser searches it: one line per block, without Markdown's signs.
+        self._searched = "\n".join(plain_blocks(page.text)).lower() if searchable else ""
 
-    def link(self, url: str, quote: str) -> str:
-        """`url` with the shortest fragment that finds `quote` in this page; plain if there is none.
+    def to(self, quote: str) -> str:
+        """The page's URL with the shortest fragment that finds the quote; without one if none does.
 
         quote: verbatim from the page's text, Markdown and all. Where the page has it twice, the first
         is found; where its first blocks (a label, a cell) can't be told from others, those after them.
@@ -51,8 +58,8 @@ class PageText:
         for only in (True, False):
             for start, end, found in attempts:
                 if self._finds(start, end, found, only=only):
-                    return _with_fragment(url, start, end)
-        return url
+                    return _with_fragment(self._url, start, end)
+        return self._url
 
     def _finds(self, start: str, end: str, blocks: list[str], *, only: bool) -> bool:
         """Whether a browser that looks for the terms ends up at these blocks.
@@ -65,11 +72,6 @@ class PageText:
             return False
         last = places[0] + len(wanted) - len(end)
         return not end or next(_occurrences(end, self._searched, places[0] + len(start)), -1) == last
-
-
-def text_fragment(url: str, quote: str, page_text: str) -> str:
-    """`PageText(page_text).link(url, quote)`, for a page that is cited once."""
-    return PageText(page_text).link(url, quote)
 
 
 def plain_blocks(text: str) -> list[str]:

@@ -33,7 +33,7 @@ from core.types import (
 log = structlog.get_logger(__name__)
 
 Show = Callable[[Progress | Draft], None]
-"""Takes an event and returns at once. Raises SurfaceFailed when nobody can see it any more."""
+"""Takes an event and returns at once."""
 
 FALLBACK_S = 3.0
 """Kept of the question's time for the extractive answer, should the model use up all of it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import structlog
@@ -22,24 +22,22 @@ IN_FLIGHT_S = 5.0
 
 
 class Delivery:
-    """One reply on one surface."""
+    """One reply on one surface. on_lost: called once, when nothing can be drawn there any more."""
 
-    def __init__(self, surface: ReplySurface, clock: Clock) -> None:
+    def __init__(
+        self, surface: ReplySurface, clock: Clock, *, on_lost: Callable[[], None] = lambda: None
+    ) -> None:
         self._surface = surface
         self._clock = clock
+        self._on_lost = on_lost
         self._newest: Progress | Draft | None = None
         self._changed = asyncio.Event()
         self._turn = asyncio.Lock()
-        self._lost: SurfaceFailed | None = None
+        self.lost = False
         self.draft = Draft(text="")
 
     def show(self, event: Progress | Draft) -> None:
-        """Take the newest event; it is drawn when the surface allows.
-
-        Raises SurfaceFailed when nothing can be drawn there any more, so that the work for it ends.
-        """
-        if self._lost:
-            raise self._lost
+        """Take the newest event; it is drawn when the surface allows."""
         if isinstance(event, Draft):
             self.draft = event
         self._newest = event
@@ -61,7 +59,7 @@ class Delivery:
                 task.result()
 
     async def _draw_newest(self) -> None:
-        while not self._lost:
+        while not self.lost:
             await self._changed.wait()
             self._changed.clear()
             if self._newest is None:
@@ -79,7 +77,8 @@ class Delivery:
             # What a refused draw would have said, the next one says too.
             log.warning("draw.refused", detail=str(failure), lost=failure.lost)
             if failure.lost:
-                self._lost = failure
+                self.lost = True
+                self._on_lost()
             return None
 
     async def finish(self, answer: Answer) -> bool:
@@ -88,7 +87,7 @@ class Delivery:
         The time limit is the caller's.
         """
         retry_s = FIRST_RETRY_S
-        while not self._lost:
+        while not self.lost:
             try:
                 deferred = await self._surface.draw(answer)
             except SurfaceFailed as failure:

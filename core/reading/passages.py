@@ -5,6 +5,7 @@ Pure, and linear in the length of the text whatever a stranger's page holds.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -188,7 +189,7 @@ def _cost(text: str) -> int:
     and in characters too.
     """
     tokens = sum(1 + (len(token) - 1) // _TOKEN_CHARS for token in _TOKEN.findall(text))
-    return max(tokens, len(text.split()) * 6 // 5, len(text) // _MAX_TOKEN_CHARS)
+    return max(tokens, math.ceil(len(text.split()) * 1.2), len(text) // _MAX_TOKEN_CHARS)
 
 
 def _language(sample: str) -> str:

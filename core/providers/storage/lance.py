@@ -136,6 +136,8 @@ def _set_aside(directory: Path) -> Path:
     aside = directory.with_name(f"{directory.name}.broken")
     if aside.is_dir():
         shutil.rmtree(aside)
+    else:
+        aside.unlink(missing_ok=True)
     directory.replace(aside)
     return aside
 

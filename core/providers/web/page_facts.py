@@ -54,10 +54,9 @@ def page_facts(tree: LexborHTMLParser) -> PageFacts:
     """Of a tree whose scripts are still in it."""
     meta = _meta(tree)
     nodes = list(_json_ld(tree))
-    articles = [
-        node for node in nodes if any(_ARTICLE_TYPE.search(kind) for kind in _strings(node.get("@type")))
-    ]
+    articles = [node for node in nodes if any(map(_ARTICLE_TYPE.search, _strings(node.get("@type"))))]
     main = articles[0] if articles else {}
+    kind = meta.get("og:type", "")
     site = _first(
         meta.get("og:site_name"),
         _name(main.get("publisher")),
@@ -69,7 +68,7 @@ def page_facts(tree: LexborHTMLParser) -> PageFacts:
         site=site,
         published=_published(tree, meta, [*articles, *nodes]),
         author=_first(_name(main.get("author")), *(_not_a_link(meta.get(name)) for name in _AUTHOR_NAMES)),
-        is_article=bool(articles) or meta.get("og:type") == "article" or "article:published_time" in meta,
+        is_article=bool(articles) or "article:published_time" in meta or kind.lower() == "article",
     )
 
 

@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.answering.fragments import MAX_URL_CHARS, text_fragment
+from core.answering.fragments import MAX_URL_CHARS, PageLinks
+from core.types import Page, PageKind
 
 URL = "https://example.com/a"
+
+
+def text_fragment(url: str, quote: str, page_text: str) -> str:
+    return PageLinks(Page(url=url, title="", text=page_text, kind=PageKind.HTML)).to(quote)
 
 
 def terms(link: str) -> list[str]:

@@ -62,16 +62,19 @@ async def test_a_refused_draft_harms_nothing() -> None:
     assert surface.drawn == [Draft(text="ab")]
 
 
-async def test_a_lost_surface_ends_the_work_for_it() -> None:
-    delivery = Delivery(FakeReplySurface(script=[SurfaceFailed("deleted", lost=True)]), FakeClock())
+async def test_a_lost_surface_is_told_once_and_drawn_on_no_more() -> None:
+    surface = FakeReplySurface(script=[SurfaceFailed("deleted", lost=True)])
+    losses: list[bool] = []
+    delivery = Delivery(surface, FakeClock(), on_lost=lambda: losses.append(True))
 
     async with delivery.drawing():
-        delivery.show(Draft(text="a"))
-        await settle()
-        with pytest.raises(SurfaceFailed, match="deleted"):
-            delivery.show(Draft(text="ab"))
+        for text in ("a", "ab"):
+            delivery.show(Draft(text=text))
+            await settle()
 
+    assert losses == [True]
     assert await delivery.finish(ANSWER) is False
+    assert surface.drawn == []
 
 
 async def test_the_answer_is_tried_until_it_lands_and_ever_more_slowly() -> None:

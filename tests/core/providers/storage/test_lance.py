@@ -1,5 +1,6 @@
 import asyncio
 import os
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -106,11 +107,14 @@ async def test_a_broken_library_is_renamed_and_only_the_latest_one_kept(tmp_path
         assert not (directory / "generation").exists()
 
 
-async def test_a_file_in_the_librarys_place_is_set_aside_too(tmp_path: Path) -> None:
-    (tmp_path / "library").write_text("not a library")
-    library = await prepared(tmp_path / "library")
-    assert await best_of_otters(library) == 0
-    library.close()
+async def test_a_file_in_the_librarys_place_is_set_aside_too_every_time(tmp_path: Path) -> None:
+    directory = tmp_path / "library"
+    for _ in range(2):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.write_text("not a library")
+        library = await prepared(directory)
+        assert await best_of_otters(library) == 0
+        library.close()
 
 
 async def test_a_place_where_nothing_can_be_written_is_a_failure_that_can_be_caught(tmp_path: Path) -> None:
@@ -120,6 +124,21 @@ async def test_a_place_where_nothing_can_be_written_is_a_failure_that_can_be_cau
         await library.prepare()
     with pytest.raises(LibraryFailed):
         await library.lexical_scores("otter", OTTERS)
+
+
+async def test_a_full_disk_is_a_failure_and_no_reason_to_throw_the_library_away(tmp_path: Path) -> None:
+    library = await prepared(tmp_path / "library")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with capture_logs():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        try:
+            with pytest.raises(LibraryFailed):
+                await library.lexical_scores("otter", OTTERS)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert await best_of_otters(library) == 0
+    assert not await asyncio.to_thread((tmp_path / "library.broken").exists)
+    library.close()
 
 
 def break_files(directory: Path, files: str, damage: str) -> None:

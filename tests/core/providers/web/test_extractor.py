@@ -212,6 +212,17 @@ async def _read_at_once(n_documents: int, extractor: ChildExtractor, *, within_s
             tasks.create_task(extractor.extract(_html(_ENDLESS)))
 
 
+async def test_an_error_inside_comes_out_as_itself() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await _fail_inside(ChildExtractor(children=1))
+    assert not _children()
+
+
+async def _fail_inside(extractor: ChildExtractor) -> None:
+    async with extractor:
+        raise ZeroDivisionError
+
+
 async def test_a_child_is_replaced_after_so_many_documents() -> None:
     async with _ready(ChildExtractor(children=1, limits=ExtractLimits(documents=2))) as extractor:
         (first,) = _children()
@@ -246,7 +257,8 @@ async def test_with_many_documents_waiting_pages_are_read_the_quick_way() -> Non
     article = "".join(
         f"<p>Sentence {n}, which is long enough, is followed by the next one.</p>" for n in range(30)
     )
-    page = f"<meta property=og:type content=article><article>{article}</article><p><a href=x>Kept quickly</a></p>"
+    head = "<meta property=og:type content=article>"
+    page = f"{head}<article>{article}</article><div><a href=x>Kept quickly</a></div>"
     async with _ready(ChildExtractor(children=1)) as extractor:
         assert "Kept quickly" not in (await extractor.extract(_html(page))).text
     async with _ready(ChildExtractor(children=1, limits=ExtractLimits(queued_thorough=-1))) as extractor:
