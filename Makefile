@@ -22,6 +22,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PIP) install pip==$(PIP_VERSION)
 	$(PIP) install --constraint constraints.txt --no-deps $(TORCH_INDEX) torch
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m bot prepare
 	touch $@
 
 demo: $(INSTALLED)

@@ -19,6 +19,7 @@ import structlog
 from yarl import URL
 
 from bot.settings import APP_NAME
+from core.answering.extractive import ExtractiveAnswer
 from core.errors import PageFailed
 from core.providers.embedding.local import LocalEmbedder
 from core.providers.storage.lance import LanceLibrary
@@ -97,6 +98,23 @@ def rank(question: str, passages: list[str]) -> list[int]:
     ]
     ranked = _run(_ranking().rank(question, candidates))
     return [int(candidate.passage.url) for candidate in ranked.passages]
+
+
+def pick_sentences(question: str, passages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """What the extractive answer shows: at most 3 of {text, pid}, best first, verbatim, <= 350 characters.
+
+    passages: {id, title, text}.
+
+    >>> pick_sentences("How long is the Rhine?", [{"id": "r", "title": "Rhine", "text": "It has 1,233 km."}])
+    [{'text': 'It has 1,233 km.', 'pid': 'r'}]
+    """
+    candidates = [
+        # The place is the URL, so that the id comes back as it was, whatever its type.
+        Passage(url=str(place), index=0, text=passage["text"], title=passage.get("title", ""))
+        for place, passage in enumerate(passages)
+    ]
+    picked = _run(ExtractiveAnswer(_embedder()).pick(question, candidates))
+    return [{"text": each.text, "pid": passages[int(each.passage.url)]["id"]} for each in picked]
 
 
 def url_verdict(url: str, dns: Dns) -> bool:

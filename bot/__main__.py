@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
 import sys
 import uuid
 from collections.abc import Coroutine
@@ -65,6 +66,7 @@ def prepare() -> None:
 
 
 def main() -> None:
+    _keep_memory_flat()
     cli(prog_name="python -m bot")
 
 
@@ -89,6 +91,9 @@ async def _answer_in_terminal(settings: Settings, text: str, *, demo: bool) -> A
         from bot.app import open_app
 
         async with open_app(settings, demo=demo) as app:
+            if not await app.embedder.is_exported():
+                _complain("Exporting the embedding model. This happens once and takes about ten seconds.")
+                await app.embedder.prepare()
             return await app.service.handle(question, surface)
 
 
@@ -100,6 +105,12 @@ def _offered_question() -> str:
         return choose_question(QUESTIONS, console=Console())
     except (EOFError, KeyboardInterrupt):
         raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _keep_memory_flat() -> None:
+    """LanceDB reads these when it is imported: with its defaults it takes a thread and an arena per core."""
+    os.environ.setdefault("LANCE_CPU_THREADS", "1")
+    os.environ.setdefault("LANCE_IO_THREADS", "2")
 
 
 def _settings() -> Settings:

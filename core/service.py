@@ -47,7 +47,12 @@ class QuestionService:
         trace = Trace()
         limit = asyncio.timeout(self._question_s)
         # When nobody can see the reply any more, its work ends as if its time were up.
-        delivery = Delivery(surface, self._clock, on_lost=lambda: limit.reschedule(0))
+        delivery = Delivery(
+            surface,
+            self._clock,
+            on_lost=lambda: limit.reschedule(0),
+            in_flight_s=self._final_draw_s / 2,
+        )
         answer = _cut_short(delivery, Outcome.FAILED, NoticeKind.BUG)
         with structlog.contextvars.bound_contextvars(question_id=question.id, platform=question.platform):
             try:

@@ -37,7 +37,10 @@ def test_no_constraint_can_bring_cuda_or_a_local_build() -> None:
 def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in _lines("constraints.txt")}
-    wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
+    wanted = [
+        *project["dependencies"],
+        *(d for extra in project["optional-dependencies"].values() for d in extra),
+    ]
 
     assert not {re.split(r"[<>=\[]", need)[0].lower().replace("_", "-") for need in wanted} - pinned
 
@@ -88,7 +91,9 @@ def test_the_slack_manifest_is_valid_yaml_and_keeps_to_slacks_limits() -> None:
     assert manifest["features"]["slash_commands"][0]["command"] == "/websearch"
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")) + [ROOT / "README.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda p: p.name
+)
 def test_links_between_documents_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
 

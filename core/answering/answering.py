@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -27,9 +28,9 @@ from core.types import (
     Outcome,
     Page,
     PageKind,
+    Passage,
     Progress,
     Question,
-    Source,
     Stage,
 )
 
@@ -66,13 +67,15 @@ class Answering:
         if not found.results.hits and not plan.urls:
             return _nothing_to_read(found)
         with trace.stage("reading"):
-            read = await self._read(plan, found, show, deadline)
-        trace.count(pages_read=len(read.pages), pages_skipped=len(read.skipped))
+            read, passages = await self._read(question.text, plan, found, show, deadline)
+        trace.count(pages_read=len(read.pages), pages_skipped=len(read.skipped), passages=len(passages))
         if not read.pages:
             return _ended(Outcome.NOTHING_FOUND, NoticeKind.NO_READABLE_PAGE)
         show(Progress(stage=Stage.RANKING))
         with trace.stage("ranking"):
-            sources = await self._rank(question.text, read.pages, trace)
+            ranked = await self._ranking.rank(question.text, passages)
+            sources = build_sources(select(ranked.passages), {page.url: page for page in read.pages})
+        trace.count(passages_embedded=ranked.embedded)
         show(Progress(stage=Stage.WRITING))
         with trace.stage("writing"):
             return await self._writing.write(
@@ -104,21 +107,52 @@ class Answering:
         except EmbeddingFailed as failure:
             log.warning("question.not_embedded", detail=str(failure))
 
-    async def _read(self, plan: SearchPlan, found: _Found, show: Show, deadline: Deadline) -> ReadPages:
-        return await self._reading.read(
-            found.results.hits,
-            asked_urls=plan.urls,
-            deadline=deadline,
-            count=lambda done, total: show(Progress(stage=Stage.READING, done=done, total=total)),
-        )
+    async def _read(
+        self, text: str, plan: SearchPlan, found: _Found, show: Show, deadline: Deadline
+    ) -> tuple[ReadPages, list[Passage]]:
+        """The pages, and their passages in the same order: those likely to matter are embedded meanwhile."""
+        async with asyncio.TaskGroup() as group:
+            intake = _Intake(text, self._ranking, show, group)
+            read = await self._reading.read(
+                found.results.hits, asked_urls=plan.urls, deadline=deadline, watcher=intake
+            )
+            passages = await intake.passages(read.pages)
+        return read, passages
 
-    async def _rank(self, question: str, pages: Sequence[Page], trace: Trace) -> tuple[Source, ...]:
-        passages = await asyncio.to_thread(
-            lambda: [passage for page in pages for passage in split_page(page)]
-        )
-        ranked = await self._ranking.rank(question, passages)
-        trace.count(passages=len(passages), passages_embedded=ranked.embedded)
-        return build_sources(select(ranked.passages), {page.url: page for page in pages})
+
+class _Intake:
+    """Splits pages as they arrive, and lets the ranking look at them before the last one has come."""
+
+    def __init__(self, question: str, ranking: Ranking, show: Show, group: asyncio.TaskGroup) -> None:
+        self._question = question
+        self._ranking = ranking
+        self._show = show
+        self._group = group
+        self._splitting: dict[Page, asyncio.Task[tuple[Passage, ...]]] = {}
+        self._anticipating: list[asyncio.Task[None]] = []
+
+    def counted(self, done: int, started: int) -> None:
+        self._show(Progress(stage=Stage.READING, done=done, total=started))
+
+    def arrived(self, page: Page) -> None:
+        self._split(page)
+        self._anticipating.append(self._group.create_task(self._anticipate(page)))
+
+    def _split(self, page: Page) -> asyncio.Task[tuple[Passage, ...]]:
+        if page not in self._splitting:
+            self._splitting[page] = self._group.create_task(asyncio.to_thread(split_page, page))
+        return self._splitting[page]
+
+    async def _anticipate(self, page: Page) -> None:
+        await self._ranking.anticipate(self._question, await self._split(page))
+
+    async def passages(self, pages: Sequence[Page]) -> list[Passage]:
+        """Of these pages, in their order. What is not anticipated by now, the ranking does itself."""
+        splitting = [self._split(page) for page in pages]
+        found = [passage for task in splitting for passage in await task]
+        for task in self._anticipating:
+            task.cancel()
+        return found
 
 
 def _nothing_to_read(found: _Found) -> Answer:
@@ -138,8 +172,11 @@ def _notices(plan: SearchPlan, found: _Found, read: ReadPages) -> tuple[Notice, 
     ]
     if found.unavailable:
         notices.append(Notice(kind=NoticeKind.SEARCH_FAILED, detail=str(found.unavailable)))
-    if any(skipped.url in plan.urls for skipped in read.skipped):
-        notices.append(Notice(kind=NoticeKind.URL_UNREADABLE))
+    notices += [
+        Notice(kind=NoticeKind.URL_UNREADABLE, detail=urlsplit(skipped.url).hostname or "")
+        for skipped in read.skipped
+        if skipped.url in plan.urls
+    ]
     if all(page.kind is PageKind.SNIPPET for page in read.pages):
         notices.append(Notice(kind=NoticeKind.SNIPPETS_ONLY))
     return tuple(notices)

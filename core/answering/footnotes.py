@@ -116,10 +116,12 @@ class FootnoteWriter:
         return self.text[shown:]
 
     def finish(self) -> str:
-        """The rest, once the model has ended: half a mark was no mark."""
+        """The rest, once the model has ended. Half a mark, where a text was cut off, is left out."""
         shown = len(self.text)
         for run in self._splitter.finish():
             self._take(run.text, code=run.code)
+        if _BRACKET.match(self._held):
+            self._held = ""
         self._read_prose(final=True)
         return self.text[shown:]
 

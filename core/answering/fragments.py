@@ -78,7 +78,7 @@ def plain_blocks(text: str) -> list[str]:
     """Lines and table cells, without their Markdown, spaces collapsed."""
     blocks: list[str] = []
     for line in text.splitlines():
-        if line.lstrip().startswith("```") or _SEPARATOR_ROW.fullmatch(line):
+        if line.lstrip().startswith(("```", "~~~")) or _SEPARATOR_ROW.fullmatch(line):
             continue
         stripped = _BLOCK_SYNTAX.sub("", line)
         cells = stripped.split("|") if stripped.startswith("|") else [stripped]

@@ -118,12 +118,15 @@ class _Attempt:
 
     async def run(self, prompt: Prompt) -> None:
         """Raises ModelFailed; what was written until then stands in `writer`."""
-        async with aclosing(self._model.stream(prompt)) as stream:
-            async for piece in stream:
-                if isinstance(piece, Completion):
-                    self._end(piece)
-                else:
-                    self._draw(self.writer.feed(piece))
+        try:
+            async with aclosing(self._model.stream(prompt)) as stream:
+                async for piece in stream:
+                    if isinstance(piece, Completion):
+                        self._end(piece)
+                    else:
+                        self._draw(self.writer.feed(piece))
+        finally:
+            self.writer.finish()
         if not self.writer.text.strip():
             raise ModelFailed("gave no text")
 
@@ -148,7 +151,6 @@ class _Attempt:
         )
 
     def answer(self, earlier: Sequence[Notice]) -> Answer:
-        self.writer.finish()
         if self.writer.n_unknown_marks:
             self.notices.append(Notice(kind=NoticeKind.UNKNOWN_MARKS_DROPPED))
         return Answer(

@@ -17,19 +17,28 @@ log = structlog.get_logger(__name__)
 FIRST_RETRY_S = 0.5
 """Before a refused final draw is tried again; doubled each time, up to MAX_RETRY_S."""
 MAX_RETRY_S = 8.0
-IN_FLIGHT_S = 5.0
-"""How long the answer waits for a draw under way: cut off, it could still land, after the answer."""
 
 
 class Delivery:
-    """One reply on one surface. on_lost: called once, when nothing can be drawn there any more."""
+    """One reply on one surface.
+
+    on_lost: called once, when nothing can be drawn there any more.
+    in_flight_s: how long the answer waits for a draw under way: cut off, it could still land, after
+        the answer.
+    """
 
     def __init__(
-        self, surface: ReplySurface, clock: Clock, *, on_lost: Callable[[], None] = lambda: None
+        self,
+        surface: ReplySurface,
+        clock: Clock,
+        *,
+        on_lost: Callable[[], None] = lambda: None,
+        in_flight_s: float = 5.0,
     ) -> None:
         self._surface = surface
         self._clock = clock
         self._on_lost = on_lost
+        self._in_flight_s = in_flight_s
         self._newest: Progress | Draft | None = None
         self._changed = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -51,7 +60,7 @@ class Delivery:
             yield
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(IN_FLIGHT_S), self._turn:
+                async with asyncio.timeout(self._in_flight_s), self._turn:
                     task.cancel()
             task.cancel()
             await asyncio.wait([task])

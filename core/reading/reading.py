@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
@@ -48,8 +49,12 @@ class ReadPages:
     skipped: tuple[SkippedPage, ...]
 
 
-PageCount = Callable[[int, int], None]
-"""Called with pages done and pages started."""
+class ReadingWatcher(Protocol):
+    """Told of each page as it comes; must not block."""
+
+    def counted(self, done: int, started: int) -> None: ...
+
+    def arrived(self, page: Page) -> None: ...
 
 
 @dataclass(slots=True)
@@ -77,7 +82,12 @@ class Reading:
         self._limits = limits or ReadingLimits()
 
     async def read(
-        self, hits: Sequence[SearchHit], *, asked_urls: Sequence[str], deadline: Deadline, count: PageCount
+        self,
+        hits: Sequence[SearchHit],
+        *,
+        asked_urls: Sequence[str],
+        deadline: Deadline,
+        watcher: ReadingWatcher,
     ) -> ReadPages:
         """The pages behind the asked URLs and the hits; for a hit whose page failed, its snippet.
 
@@ -86,7 +96,7 @@ class Reading:
         asked = tuple(dict.fromkeys(asked_urls))
         urls = tuple(dict.fromkeys([*asked, *(hit.url for hit in hits)]))
         urls = urls[: max(self._limits.max_started, len(asked))]
-        tally = await self._gather(urls, asked, deadline, count)
+        tally = await self._gather(urls, asked, deadline, watcher)
         for url in urls:
             if url not in tally.pages:
                 tally.skipped.setdefault(url, PageFailure.TIMEOUT)
@@ -95,21 +105,24 @@ class Reading:
         return ReadPages(pages=tuple(pages[url] for url in urls if url in pages), skipped=tuple(skipped))
 
     async def _gather(
-        self, urls: Sequence[str], asked: Sequence[str], deadline: Deadline, count: PageCount
+        self, urls: Sequence[str], asked: Sequence[str], deadline: Deadline, watcher: ReadingWatcher
     ) -> _Tally:
         tally = _Tally()
         results: asyncio.Queue[tuple[str, Page | PageFailure]] = asyncio.Queue()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._read_one(url, results)) for url in urls]
-            count(0, len(urls))
+            watcher.counted(0, len(urls))
             wait = _Patience(self._limits, asked, deadline)
             while tally.done < len(urls) and (left_s := wait.left_s(tally)) > 0:
                 try:
                     async with asyncio.timeout(left_s):
-                        tally.add(*await results.get())
+                        url, result = await results.get()
                 except TimeoutError:
                     continue
-                count(tally.done, len(urls))
+                tally.add(url, result)
+                if isinstance(result, Page):
+                    watcher.arrived(result)
+                watcher.counted(tally.done, len(urls))
             for task in tasks:
                 task.cancel()
         return tally

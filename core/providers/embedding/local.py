@@ -143,6 +143,16 @@ class LocalEmbedder:
         """
         await self._ready()
 
+    async def is_exported(self) -> bool:
+        """Whether `prepare` has only to load, which takes a third of a second."""
+        try:
+            return await asyncio.to_thread(self._exported_here)
+        except ExportRefused:
+            return True  # there is nothing to export; `prepare` says why
+
+    def _exported_here(self) -> bool:
+        return export_path(self._source or str(packaged_model()), self._cache_dir).exists()
+
     async def embed(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)

@@ -1,6 +1,7 @@
 """An answer in the sources' own words: the right ones, verbatim, few, each with its footnote."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -149,7 +150,7 @@ async def test_at_most_three_are_shown_and_they_do_not_overlap() -> None:
     picked: tuple[Excerpt, ...] = await ExtractiveAnswer(FakeEmbedder()).pick("The Rhine?", [passage(text)])
     assert len(picked) == MAX_EXCERPTS
     spans = sorted((excerpt.start, excerpt.start + len(excerpt.text)) for excerpt in picked)
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
 @pytest.mark.parametrize(

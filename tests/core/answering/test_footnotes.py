@@ -80,7 +80,7 @@ def test_every_way_to_write_a_mark_is_read(model_text: str, expected: str) -> No
         "> ```\n> a[1]\n> ```\n",
         "Inline ```a[1]``` and ```\na[2]\n```",
         "```\nunclosed a[1]",
-        "[2024] [x] [ ] [see 1] [1/2] [] [1",
+        "[2024] [x] [ ] [see 1] [1/2] [] [1\n",
     ],
 )
 def test_code_and_what_is_no_mark_stay_as_they_are(text: str) -> None:
@@ -101,6 +101,11 @@ def test_code_and_what_is_no_mark_stay_as_they_are(text: str) -> None:
 )
 def test_code_ends_where_it_ends(model_text: str, expected: str) -> None:
     assert canonical(model_text) == expected
+
+
+@pytest.mark.parametrize("cut", ["A [", "A [1", "A [1, ", "A 【1†sou", "A \\[1\\"])
+def test_half_a_mark_at_the_end_of_a_text_that_was_cut_off_is_left_out(cut: str) -> None:
+    assert canonical(cut) == "A"
 
 
 def test_unknown_numbers_are_dropped_and_counted() -> None:

@@ -1,7 +1,9 @@
+from dataclasses import dataclass, field
+
 from core.errors import PageFailed, PageFailure
 from core.reading.reading import Reading, ReadingLimits, ReadPages
 from core.resilience import Deadline
-from core.types import Document, PageKind, SearchHit
+from core.types import Document, Page, PageKind, SearchHit
 from tests.fakes import FakeExtractor, FakeFetcher
 
 QUICK = ReadingLimits(enough_pages=2, grace_s=0.01, cap_s=0.05, asked_s=0.1)
@@ -19,18 +21,30 @@ def hit(name: str) -> SearchHit:
     return SearchHit(url=url(name), title=name, snippet=f"snippet of {name}", provider="Fake")
 
 
+@dataclass
+class Watcher:
+    counts: list[tuple[int, int]] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+
+    def counted(self, done: int, started: int) -> None:
+        self.counts.append((done, started))
+
+    def arrived(self, page: Page) -> None:
+        self.pages.append(page)
+
+
 async def read(
     fetcher: FakeFetcher, names: str, *, asked: tuple[str, ...] = (), limits: ReadingLimits = QUICK
-) -> tuple[ReadPages, list[tuple[int, int]]]:
-    counts: list[tuple[int, int]] = []
+) -> tuple[ReadPages, Watcher]:
+    watcher = Watcher()
     reading = Reading(fetcher, FakeExtractor(), limits)
     pages = await reading.read(
         [hit(name) for name in names],
         asked_urls=asked,
         deadline=Deadline.after(5),
-        count=lambda done, total: counts.append((done, total)),
+        watcher=watcher,
     )
-    return pages, counts
+    return pages, watcher
 
 
 def kinds(read: ReadPages) -> list[tuple[str, PageKind]]:
@@ -40,10 +54,11 @@ def kinds(read: ReadPages) -> list[tuple[str, PageKind]]:
 async def test_pages_come_in_the_order_of_the_hits_not_of_their_arrival() -> None:
     fetcher = FakeFetcher({url(n): document(n) for n in "ab"}, delays_s={url("a"): 0.005})
 
-    pages, counts = await read(fetcher, "ab")
+    pages, watcher = await read(fetcher, "ab")
 
     assert kinds(pages) == [("a", PageKind.TEXT), ("b", PageKind.TEXT)]
-    assert counts == [(0, 2), (1, 2), (2, 2)]
+    assert watcher.counts == [(0, 2), (1, 2), (2, 2)]
+    assert [page.title for page in watcher.pages] == ["b", "a"]
 
 
 async def test_enough_pages_end_the_wait_and_late_hits_are_stood_in_for() -> None:
