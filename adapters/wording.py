@@ -59,6 +59,7 @@ NOTICES: Mapping[NoticeKind, str] = {
         "Pages were read, but none of them says anything about this. Try to name the thing more exactly."
     ),
     NoticeKind.STOPPED: "Stopped, as asked.",
+    NoticeKind.INTERRUPTED: "I was restarted in the middle of this. Please ask again.",
     NoticeKind.TOOK_TOO_LONG: "This took too long, so it ends here. Ask again, or ask something narrower.",
     NoticeKind.BUG: "Sorry, something broke on my side. It has been noted; please ask again.",
 }

@@ -36,7 +36,12 @@ class QuestionService:
         self._answering = answering
         self._clock = clock
         self._question_s = question_s
+        self._interrupting = False
         self._final_draw_s = final_draw_s
+
+    def interrupt(self) -> None:
+        """From now on a question that is cancelled was not stopped by a person but by the process's end."""
+        self._interrupting = True
 
     async def handle(self, question: Question, surface: ReplySurface) -> Answer:
         """Draws exactly one Answer, whatever happens, and returns it.
@@ -58,7 +63,7 @@ class QuestionService:
             try:
                 answer = await self._answer(question, delivery, limit, trace)
             except asyncio.CancelledError:
-                answer = _cut_short(delivery, Outcome.CANCELLED, NoticeKind.STOPPED)
+                answer = self._cancelled(delivery)
                 raise
             except Exception:
                 log.exception("question.failed")
@@ -89,6 +94,11 @@ class QuestionService:
                 if delivery.lost:
                     return _cut_short(delivery, Outcome.CANCELLED, NoticeKind.STOPPED)
                 return _cut_short(delivery, Outcome.FAILED, NoticeKind.TOOK_TOO_LONG)
+
+    def _cancelled(self, delivery: Delivery) -> Answer:
+        if self._interrupting:
+            return _cut_short(delivery, Outcome.INTERRUPTED, NoticeKind.INTERRUPTED)
+        return _cut_short(delivery, Outcome.CANCELLED, NoticeKind.STOPPED)
 
     async def _finish(self, delivery: Delivery, answer: Answer) -> None:
         try:

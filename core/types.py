@@ -23,14 +23,28 @@ Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """An earlier question in the same thread, and what the bot answered."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a person asked."""
+    """What a person asked.
+
+    thread: the bot's earlier turns in the same thread, oldest first; never anybody else's words.
+    quoted: the message the question is about, chosen by the asker; empty if there is none.
+    """
 
     id: str
     text: str
     asker: AskerId
     platform: str
     asked_at: datetime
+    thread: tuple[Turn, ...] = ()
+    quoted: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +253,7 @@ class NoticeKind(StrEnum):
     NO_READABLE_PAGE = "no_readable_page"
     NO_RELEVANT_PASSAGE = "no_relevant_passage"
     STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
     TOOK_TOO_LONG = "took_too_long"
     BUG = "bug"
 
