@@ -13,7 +13,8 @@ BotError
 │   ├── EmbeddingFailed
 │   ├── ModelFailed
 │   ├── LibraryFailed
-│   └── SurfaceFailed        the chat platform refused a draw
+│   ├── SurfaceFailed        the chat platform refused a draw
+│   └── PlatformFailed       the chat platform refused the bot
 └── SettingsError            start-up
 """
 
@@ -112,6 +113,10 @@ class SurfaceFailed(DependencyError):
     def __init__(self, message: str, *, lost: bool = False) -> None:
         super().__init__(message)
         self.lost = lost
+
+
+class PlatformFailed(DependencyError):
+    """A chat platform can't be joined until a person mends something; the message names it and the fix."""
 
 
 class SettingsError(BotError):
