@@ -181,23 +181,37 @@ class ChildExtractor:
 class _Child:
     """One process and the frames to and from it."""
 
-    def __init__(self, process: Process, limits: ExtractLimits) -> None:
+    def __init__(
+        self,
+        process: Process,
+        replies: asyncio.StreamReader,
+        transport: asyncio.BaseTransport,
+        limits: ExtractLimits,
+    ) -> None:
         self._process = process
-        self._requests = cast("asyncio.StreamWriter", process.stdin)  # `started` asks for pipes
-        self._replies = cast("asyncio.StreamReader", process.stdout)
+        self._requests = cast("asyncio.StreamWriter", process.stdin)  # `started` asks for a pipe
+        self._replies = replies
+        self._transport = transport
         self._limits = limits
         self._documents_left = limits.documents
         self._reply_bytes_left = limits.reply_bytes
         self._busy = False
 
     @classmethod
-    async def started(cls, limits: ExtractLimits) -> _Child:
+    async def started(cls, limits: ExtractLimits, program: str = _RUN_CHILD) -> _Child:
         """A child that has said it is ready. Raises OSError, TimeoutError among them, or _ChildFailed."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-c", _RUN_CHILD, _ROOT, str(limits.memory_bytes), str(limits.cpu_s),
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=_ENVIRONMENT, start_new_session=True,
-        )  # fmt: skip
-        child = cls(process, limits)
+        replies, transport, sending = await _open_pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-c", program, _ROOT, str(limits.memory_bytes), str(limits.cpu_s),
+                stdin=PIPE, stdout=sending, stderr=DEVNULL, env=_ENVIRONMENT, start_new_session=True,
+            )  # fmt: skip
+        except OSError:
+            transport.close()
+            raise
+        finally:
+            os.close(sending)
+        child = cls(process, replies, transport, limits)
         try:
             async with asyncio.timeout(limits.wait_s):
                 await child._reply()
@@ -265,6 +279,7 @@ class _Child:
         return reply
 
     def kill(self) -> None:
+        self._transport.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -276,6 +291,20 @@ class _Child:
         self.kill()
         self._requests.close()
         await asyncio.shield(self._process.wait())
+
+
+async def _open_pipe() -> tuple[asyncio.StreamReader, asyncio.BaseTransport, int]:
+    """The reading end, what closes it, and the descriptor of the writing end.
+
+    A pipe of ours, not asyncio's own for a process's output: that one tells of the process's end only once
+    all was read, so that a child killed in the middle of a long reply would never have ended.
+    """
+    receiving, sending = os.pipe()
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(receiving, "rb", buffering=0)
+    )
+    return reader, transport, sending
 
 
 def _page(fields: dict[str, Any]) -> Page:

@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from core.errors import PageFailed, PageFailure
-from core.providers.web.extractor import ChildExtractor, ExtractLimits
+from core.providers.web.extractor import ChildExtractor, ExtractLimits, _Child, _ChildFailed
 from core.types import Document, Page, PageKind
 from tests.hostile.html_forms import HTML_FORMS
 from tests.hostile.pdf_forms import PDF_FORMS, pdf, written
@@ -305,3 +305,30 @@ async def _footprint() -> tuple[int, int, float]:
 
 def _open_files(pid: int) -> int:
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+# Says more than is wanted, so that most of it is never read.
+_TALKS = """\
+import struct, sys, time
+out = sys.stdout.buffer
+ready = b'{"ready": true}'
+out.write(struct.pack(">I", len(ready)) + ready)
+out.flush()
+sys.stdin.buffer.read(1)
+out.write(struct.pack(">I", 10_000_000) + b"x" * 300_000)
+out.flush()
+time.sleep(60)
+"""
+
+
+async def test_a_child_killed_with_much_left_to_say_is_known_to_be_gone() -> None:
+    child = await _Child.started(ExtractLimits(), _TALKS)
+
+    with pytest.raises(_ChildFailed, match="said too much"):
+        await child.read(_html(_GOOD), PageKind.HTML, thorough=True)
+    await asyncio.sleep(0.1)  # until what it said has come
+    child.kill()
+
+    async with asyncio.timeout(5):
+        await child.ended()
+        await child.end()
