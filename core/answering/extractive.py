@@ -27,11 +27,15 @@ log = structlog.get_logger(__name__)
 
 MAX_EXCERPTS: Final = 3
 MAX_EXCERPT_CHARS: Final = 350
+_ENOUGH_CHARS: Final = 120
+"""Less than this is a fragment, which needs its neighbours."""
 
 _MAX_SENTENCES: Final = 80
 """Embedded, 4 ms each: a fraction of what a failed model leaves of the question's time."""
 _MIN_COSINE: Final = 0.2
 """Below it, and without a word in common, a passage is about something else."""
+_CHECKED: Final = 12
+"""The likeliest excerpts, looked at once more without their titles; 4 ms each."""
 _MAX_SHARED: Final = 0.7
 """An excerpt whose words stand to this share in a better one says the same again."""
 
@@ -107,12 +111,23 @@ def _spans(read: ReadPassage) -> Iterator[tuple[int, int, range]]:
     shown_until = -1
     for first, start in enumerate(starts):
         last = first
-        while last + 1 < len(starts) and _end(read, starts, last + 1) - start <= MAX_EXCERPT_CHARS:
+        while last + 1 < len(starts) and _goes_on(read, starts, start, last + 1):
             last += 1
         end = min(_end(read, starts, last), _last_space(read.passage.text, start))
         if end > shown_until and not _opens_badly(read.sentences[first]):
             shown_until = end
             yield start, end, range(first, last + 1)
+
+
+def _goes_on(read: ReadPassage, starts: Sequence[int], start: int, index: int) -> bool:
+    """Whether an excerpt from `start` on takes in this sentence too.
+
+    Not another block where there is enough to read already: it may be about something else, or a menu.
+    """
+    if _end(read, starts, index) - start > MAX_EXCERPT_CHARS or _opens_badly(read.sentences[index]):
+        return False
+    before = _end(read, starts, index - 1)
+    return before - start < _ENOUGH_CHARS or "\n\n" not in read.passage.text[before : starts[index]]
 
 
 def _starts(read: ReadPassage) -> list[int]:
@@ -140,8 +155,8 @@ def _last_space(text: str, start: int) -> int:
 
 
 def _opens_badly(sentence: str) -> bool:
-    """A heading belongs to the page, not to its first sentence; code is no answer in words."""
-    return sentence.startswith(("#", "```"))
+    """A heading belongs to the page, not to its first sentence; code and rows of tables are no sentences."""
+    return sentence.startswith(("#", "```", "|"))
 
 
 def _excerpt(
@@ -163,8 +178,12 @@ def _excerpt(
 
 
 def _is_related(excerpt: Excerpt) -> bool:
-    sentence_cosine, passage_cosine, question_recall, *_ = excerpt.features
-    return question_recall > 0 or max(sentence_cosine, passage_cosine) >= _MIN_COSINE
+    sentence_cosine, passage_cosine, *_ = excerpt.features
+    return _question_recall(excerpt) > 0 or max(sentence_cosine, passage_cosine) >= _MIN_COSINE
+
+
+def _question_recall(excerpt: Excerpt) -> float:
+    return excerpt.features[2]
 
 
 class ExtractiveAnswer:
@@ -179,7 +198,24 @@ class ExtractiveAnswer:
     async def pick(self, question: str, passages: Sequence[Passage]) -> tuple[Excerpt, ...]:
         """What answers best, at most three, best first."""
         candidates = excerpts(question, await self.read(question, passages))
-        return pick_best(candidates, [score(candidate) for candidate in candidates])
+        likely = sorted(candidates, key=score, reverse=True)[:_CHECKED]
+        about = await self._about(question, likely)
+        return pick_best(about, [score(excerpt) for excerpt in about])
+
+    async def _about(self, question: str, likely: Sequence[Excerpt]) -> list[Excerpt]:
+        """Those whose own words have to do with the question.
+
+        Beside a good title any line scores well, "Reply Quote Report" too.
+        """
+        try:
+            cosines = await self._cosines(question, [excerpt.text for excerpt in likely])
+        except EmbeddingFailed:
+            return list(likely)  # by words alone they were chosen
+        return [
+            excerpt
+            for excerpt, cosine in zip(likely, cosines, strict=True)
+            if cosine >= _MIN_COSINE or _question_recall(excerpt) > 0
+        ]
 
     async def read(self, question: str, passages: Sequence[Passage]) -> list[ReadPassage]:
         """Those nearest to the question, in the order given; all, uncompared, if nothing can be embedded."""

@@ -30,6 +30,8 @@ async def start(*arguments: str, **environ: str) -> asyncio.subprocess.Process:
         sys.executable, "-m", "bot", *arguments,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=kept | proxies | environ, start_new_session=True,
+        # A job in a shell's background has SIGINT ignored, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
