@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -15,7 +16,7 @@ import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ValidationInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.errors import SettingsError
 
@@ -44,6 +45,36 @@ def _web_url(text: str) -> str:
 
 def _web_url_or_nothing(text: str) -> str:
     return _web_url(text) if text else ""
+
+
+def _gateway_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname or not _is_one_word(text):
+        raise ValueError("must be a URL that starts with ws:// or wss://")
+    return text.rstrip("/")
+
+
+def _ids(text: object) -> object:
+    """Ids between commas, as a set."""
+    return frozenset(filter(None, map(str.strip, text.split(",")))) if isinstance(text, str) else text
+
+
+def _like(pattern: str, example: str) -> AfterValidator:
+    def check(ids: frozenset[str]) -> frozenset[str]:
+        if not all(re.fullmatch(pattern, each) for each in ids):
+            raise ValueError(f"must hold ids such as {example}, with commas between them; no names")
+        return ids
+
+    return AfterValidator(check)
+
+
+def _slack_token(prefix: str, kind: str) -> AfterValidator:
+    def check(secret: SecretStr) -> SecretStr:
+        if secret.get_secret_value() and not secret.get_secret_value().startswith(prefix):
+            raise ValueError(f"must be the {kind} token, which starts with {prefix}")
+        return secret
+
+    return AfterValidator(check)
 
 
 def _is_one_word(text: str) -> bool:
@@ -81,6 +112,13 @@ Secret = Annotated[SecretStr, AfterValidator(_header_safe)]
 SentryDsn = Annotated[SecretStr, AfterValidator(_header_safe), AfterValidator(_sentry_dsn)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _folded(str.upper)]
 LogFormat = Annotated[Literal["auto", "json", "pretty"], _folded(str.lower)]
+GatewayUrl = Annotated[str, AfterValidator(_gateway_url)]
+Ids = Annotated[frozenset[str], NoDecode, BeforeValidator(_ids)]
+SlackIds = Annotated[Ids, _like(r"[A-Z][A-Z0-9]+", "C0123ABC")]
+DiscordIds = Annotated[Ids, _like(r"\d+", "112233445566778899")]
+AskerIds = Annotated[Ids, _like(r"slack:\w+:\w+|discord:\d*:\d+", "slack:TEAM:USER or discord:SERVER:USER")]
+SlackBotToken = Annotated[Secret, _slack_token("xoxb-", "bot")]
+SlackAppToken = Annotated[Secret, _slack_token("xapp-", "app-level")]
 Directory = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
@@ -103,6 +141,20 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
+    slack_bot_token: SlackBotToken = SecretStr("")
+    slack_app_token: SlackAppToken = SecretStr("")
+    slack_api_url: WebUrl = "https://slack.com/api"
+    slack_teams: SlackIds = frozenset()
+    slack_channels: SlackIds = frozenset()
+    slack_allow_strangers: bool = False
+    discord_token: Secret = SecretStr("")
+    discord_message_content: bool = False
+    discord_api_url: WebUrl = "https://discord.com/api/v10"
+    discord_gateway_url: GatewayUrl = "wss://gateway.discord.gg"
+    discord_guilds: DiscordIds = frozenset()
+    discord_channels: DiscordIds = frozenset()
+    discord_roles: DiscordIds = frozenset()
+    admins: AskerIds = frozenset()
     serper_api_key: Secret = SecretStr("")
     serper_url: WebUrl = "https://google.serper.dev"
     duckduckgo_backend: Annotated[str, _folded(str.lower)] = "duckduckgo"
@@ -122,6 +174,14 @@ class Settings(BaseSettings):
     sentry_dsn: SentryDsn = SecretStr("")
     log_level: LogLevel = "INFO"
     log_format: LogFormat = "auto"
+
+    @field_validator("slack_app_token")
+    @classmethod
+    def _both_slack_tokens(cls, token: SecretStr, info: ValidationInfo) -> SecretStr:
+        bot_token = info.data.get("slack_bot_token", token)
+        if bool(token.get_secret_value()) != bool(bot_token.get_secret_value()):
+            raise ValueError("and SLACK_BOT_TOKEN belong together: set both or neither")
+        return token
 
     @field_validator("llm_api_key")
     @classmethod
@@ -219,6 +279,8 @@ def masked(settings: Settings) -> list[tuple[str, str]]:
 def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return "set" if value.get_secret_value() else "not set"
+    if isinstance(value, frozenset):
+        return ",".join(sorted(value))
     return str(value)
 
 

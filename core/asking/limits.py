@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from core.asking.smalltalk import small_talk
 from core.errors import EmptyQuestion, QuestionTooLong, RateLimited
 from core.ports import RateLimiter
 from core.types import Question
@@ -18,7 +19,7 @@ class Admission:
 
     async def admit(self, question: Question) -> None:
         """Raises QuestionError. A question that is refused for its text does not count as one."""
-        self._check_text(question.text)
+        self._check_text(question)
         retry_after_s = await self._rate_limiter.hit(question.asker)
         if retry_after_s is not None:
             raise RateLimited(
@@ -26,10 +27,12 @@ class Admission:
                 retry_after_s=retry_after_s,
             )
 
-    def _check_text(self, text: str) -> None:
-        if not any(character.isalnum() for character in text):
+    def _check_text(self, question: Question) -> None:
+        # A message that was chosen may be all of the question; thanks may be one emoji.
+        has_words = any(map(str.isalnum, question.text + question.quoted))
+        if not has_words and small_talk(question.text) is None:
             raise EmptyQuestion("There is no question in that. Ask me something in words.")
-        length = len(text.strip())
+        length = len(question.text.strip())
         if length > self._max_question_chars:
             raise QuestionTooLong(
                 f"That question has {length:,} characters; I can take {self._max_question_chars:,}. "

@@ -14,7 +14,10 @@ from core.errors import SettingsError
 
 ENV_EXAMPLE = Path(__file__).parents[2] / ".env.example"
 NAMES = [name.upper() for name in Settings.model_fields]
-SECRETS = ["SERPER_API_KEY", "OPENROUTER_API_KEY", "LLM_API_KEY", "SENTRY_DSN"]
+SECRETS = [
+    "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DISCORD_TOKEN",
+    "SERPER_API_KEY", "OPENROUTER_API_KEY", "LLM_API_KEY", "SENTRY_DSN",
+]  # fmt: skip
 CANARY = "canary-3f9a-secret"
 
 
@@ -136,14 +139,17 @@ def test_the_same_key_under_both_names_is_no_problem() -> None:
 
 def test_no_secret_is_in_a_repr_or_in_what_check_prints() -> None:
     settings = load(
+        SLACK_BOT_TOKEN=f"xoxb-{CANARY}",
+        SLACK_APP_TOKEN=f"xapp-{CANARY}",
+        DISCORD_TOKEN=f"{CANARY}0",
         SERPER_API_KEY=f"{CANARY}1",
         OPENROUTER_API_KEY=f"{CANARY}2",
         LLM_API_KEY=f"{CANARY}2",
         SENTRY_DSN=f"https://{CANARY}3@example.com/1",
     )
     assert CANARY not in f"{settings!r}{settings}{masked(settings)}"
-    assert [masked(settings)[NAMES.index(name)][1] for name in SECRETS] == ["set"] * 4
-    assert [masked(load())[NAMES.index(name)][1] for name in SECRETS] == ["not set"] * 4
+    assert [masked(settings)[NAMES.index(name)][1] for name in SECRETS] == ["set"] * len(SECRETS)
+    assert [masked(load())[NAMES.index(name)][1] for name in SECRETS] == ["not set"] * len(SECRETS)
 
 
 def test_every_set_secret_is_handed_to_redaction() -> None:
@@ -214,3 +220,31 @@ def test_what_is_set_about_memory_outranks_what_is_found(tmp_path: Path) -> None
     assert load().extraction_child_count(tmp_path) == 2
     assert load(MEMORY_LIMIT_MB="512").extraction_child_count(tmp_path) == 1
     assert load(MEMORY_LIMIT_MB="512", EXTRACTION_CHILDREN="3").extraction_child_count(tmp_path) == 3
+
+
+def test_lists_of_ids_are_taken_apart_at_commas_from_the_environment_and_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("SLACK_TEAMS=T1, T2,\nADMINS=slack:T1:U1\n")
+
+    settings = load_settings({"DISCORD_ROLES": " 1,2 "}, env_file=file)
+
+    assert settings.slack_teams == {"T1", "T2"}
+    assert settings.discord_roles == {"1", "2"}
+    assert settings.admins == {"slack:T1:U1"}
+
+
+def test_slacks_tokens_come_together_and_in_their_own_places() -> None:
+    assert problems(SLACK_BOT_TOKEN="xoxb-1") == (
+        "SLACK_APP_TOKEN and SLACK_BOT_TOKEN belong together: set both or neither",
+    )
+    swapped = problems(SLACK_BOT_TOKEN="xapp-1", SLACK_APP_TOKEN="xoxb-1")
+    assert swapped == (
+        "SLACK_BOT_TOKEN must be the bot token, which starts with xoxb-",
+        "SLACK_APP_TOKEN must be the app-level token, which starts with xapp-",
+    )
+    assert load(SLACK_BOT_TOKEN="xoxb-1", SLACK_APP_TOKEN="xapp-1").slack_bot_token.get_secret_value()
+
+
+def test_an_admin_who_is_nobody_and_a_gateway_that_is_none_are_named() -> None:
+    lines = problems(ADMINS="ann", DISCORD_GATEWAY_URL="https://gateway.example")
+    assert [line.split()[0] for line in lines] == ["DISCORD_GATEWAY_URL", "ADMINS"]
