@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import os
 import sys
 import uuid
 from collections.abc import Coroutine
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from adapters.terminal import TerminalSurface, choose_question, exit_code
 from bot.demo.search import QUESTIONS
+from bot.memory import keep_memory_flat
 from bot.observability import configure_logging, start_sentry
 from bot.settings import Settings, load_settings
 from core.errors import DependencyError, SettingsError
@@ -29,15 +30,31 @@ EXIT_INTERRUPTED: Final = 130
 
 T = TypeVar("T")
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """A bot that answers questions from the web. Without a command it runs, on every platform set up."""
+    if context.invoked_subcommand is None:
+        _run_bot(demo=False)
+
+
+@cli.command()
+def run(
+    demo: Annotated[bool, typer.Option("--demo", help="Over the small web of `demo`, without keys.")] = False,
+) -> None:
+    """Listen on Slack and Discord until told to end (the default)."""
+    _run_bot(demo=demo)
 
 
 @cli.command()
 def ask(
     question: Annotated[str, typer.Argument(help="What you want to know; URLs in it are read.")],
+    library: Annotated[bool, typer.Option("--library", help="Ask only what was kept or indexed.")] = False,
 ) -> None:
     """Answer a question from the web, with footnotes."""
-    _answer(question, demo=False)
+    _answer(question, library_only=library)
 
 
 @cli.command()
@@ -46,6 +63,21 @@ def demo(
 ) -> None:
     """Answer a question from a small web that comes with the bot: no key, no network."""
     _answer(question or _offered_question(), demo=True)
+
+
+@cli.command()
+def index(
+    places: Annotated[
+        list[str], typer.Argument(help="Files, folders (HTML, Markdown, text, PDF) and web addresses.")
+    ],
+    forget: Annotated[bool, typer.Option("--forget", help="Take them out instead.")] = False,
+) -> None:
+    """Put documents into the library, to stay there: answers can rest on them."""
+    from bot.indexing import forget_places, index_places
+
+    work = forget_places if forget else index_places
+    all_well = _run(work(_settings(), places, Console()))
+    raise typer.Exit(0 if all_well else EXIT_FAILED)
 
 
 @cli.command()
@@ -66,16 +98,18 @@ def prepare() -> None:
 
 
 def main() -> None:
-    _keep_memory_flat()
+    keep_memory_flat()
     cli(prog_name="python -m bot")
 
 
-def _answer(text: str, *, demo: bool) -> None:
-    answer = _run(_answer_in_terminal(_settings(), text, demo=demo))
+def _answer(text: str, *, demo: bool = False, library_only: bool = False) -> None:
+    answer = _run(_answer_in_terminal(_settings(), text, demo=demo, library_only=library_only))
     raise typer.Exit(exit_code(answer))
 
 
-async def _answer_in_terminal(settings: Settings, text: str, *, demo: bool) -> Answer:
+async def _answer_in_terminal(
+    settings: Settings, text: str, *, demo: bool = False, library_only: bool = False
+) -> Answer:
     start_sentry(settings)
     clock = SystemClock()
     question = Question(
@@ -85,12 +119,17 @@ async def _answer_in_terminal(settings: Settings, text: str, *, demo: bool) -> A
         platform="terminal",
         asked_at=clock.now().astimezone(),
     )
-    with TerminalSurface(clock=clock, output=sys.stdout, errors=sys.stderr) as surface:
+    with (
+        TerminalSurface(clock=clock, output=sys.stdout, errors=sys.stderr) as surface,
+        TemporaryDirectory(prefix="relevancesearch-") as scratch,
+    ):
+        if demo:  # its addresses mean nothing once it has ended
+            settings = settings.model_copy(update={"library_uri": f"{scratch}/library"})
         # A word to the asker before the imports below, which take a second.
         await surface.draw(Progress(stage=Stage.SEARCHING))
         from bot.app import open_app
 
-        async with open_app(settings, demo=demo) as app:
+        async with open_app(settings, demo=demo, library_only=library_only) as app:
             if not await app.embedder.is_exported():
                 _complain("Exporting the embedding model. This happens once and takes about ten seconds.")
                 await app.embedder.prepare()
@@ -107,23 +146,34 @@ def _offered_question() -> str:
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
-def _keep_memory_flat() -> None:
-    """LanceDB reads these when it is imported: with its defaults it takes a thread and an arena per core."""
-    os.environ.setdefault("LANCE_CPU_THREADS", "1")
-    os.environ.setdefault("LANCE_IO_THREADS", "2")
+def _run_bot(*, demo: bool) -> None:
+    from bot.run import run_bot
+
+    settings = _loaded_settings()
+    configure_logging(settings)
+    try:
+        told_to_end = asyncio.run(run_bot(settings, demo=demo))
+    except SettingsError as error:
+        _complain(*error.problems)
+        raise typer.Exit(EXIT_CONFIG) from None
+    raise typer.Exit(0 if told_to_end else EXIT_FAILED)
 
 
 def _settings() -> Settings:
     """The settings, with logging set up by them: to standard error, for standard output is the answer's."""
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        _complain(*error.problems)
-        raise typer.Exit(EXIT_CONFIG) from None
+    settings = _loaded_settings()
     # Whoever sits before the screen reads what went wrong in the reply itself.
     quieter = {} if "log_level" in settings.model_fields_set else {"log_level": "ERROR"}
     configure_logging(settings.model_copy(update=quieter), stream=sys.stderr)
     return settings
+
+
+def _loaded_settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        _complain(*error.problems)
+        raise typer.Exit(EXIT_CONFIG) from None
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import aiohttp
 import structlog
@@ -22,6 +21,7 @@ from core.answering.answering import Answering
 from core.answering.extractive import ExtractiveAnswer
 from core.answering.writing import Writing
 from core.asking.limits import Admission
+from core.asking.planning import Planning
 from core.errors import DependencyError
 from core.ports import Clock, LanguageModel, SearchProvider
 from core.providers.embedding.local import LocalEmbedder
@@ -29,13 +29,17 @@ from core.providers.rate_limiter import InProcessRateLimiter
 from core.providers.search.duckduckgo import DuckDuckGoSearch
 from core.providers.search.serper import SerperSearch
 from core.providers.storage.lance import LanceLibrary
+from core.providers.storage.lance_pages import LancePageStore
 from core.providers.storage.memory import MemoryLibrary
 from core.providers.system_clock import SystemClock
 from core.providers.web.extractor import ChildExtractor
 from core.providers.web.fetcher import WebFetcher
 from core.ranking.ranking import Ranking
-from core.reading.reading import Reading
+from core.ranking.recalling import RecallingEmbedder
+from core.reading.keeping import Keeping
+from core.reading.reading import ClosedWeb, Reading
 from core.reading.urls import AddressPolicy
+from core.searching.library import LibrarySearch
 from core.searching.search import Search
 from core.service import QuestionService
 
@@ -44,24 +48,34 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What the commands use. providers: the search engines, in the order they are asked."""
+    """What the commands use. providers: the search engines, in the order they are asked.
+
+    recalling: the same embedder, that asks the library first.
+    """
 
     service: QuestionService
     clock: Clock
     providers: Sequence[SearchProvider]
     model: LanguageModel | None
     embedder: LocalEmbedder
-    library: LanceLibrary
+    recalling: RecallingEmbedder
+    scoring: LanceLibrary
+    pages: LancePageStore
+    keeping: Keeping
+    fetcher: WebFetcher
     extractor: ChildExtractor
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, demo: bool = False) -> AsyncIterator[App]:
-    """Everything a question needs; over the bundled web where `demo` is set."""
+async def open_app(
+    settings: Settings, *, demo: bool = False, library_only: bool = False
+) -> AsyncIterator[App]:
+    """Everything a question needs; over the bundled web where `demo` is set, over none for the library's."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         web = await stack.enter_async_context(DemoWeb()) if demo else None
-        providers = [DemoSearch(web)] if web else await _search_providers(settings, clock, stack)
+        engines = [DemoSearch(web)] if web else await _search_providers(settings, clock, stack)
+        providers = [] if library_only else engines
         model = _language_model(settings, stack)
         policy = AddressPolicy(loopback_ports=frozenset({web.port})) if web else AddressPolicy()
         fetcher = WebFetcher(
@@ -71,15 +85,24 @@ async def open_app(settings: Settings, *, demo: bool = False) -> AsyncIterator[A
         extractor = await stack.enter_async_context(
             ChildExtractor(children=settings.extraction_child_count())
         )
-        embedder = stack.enter_context(closing(_embedder(settings)))
-        library = stack.enter_context(closing(LanceLibrary(Path(settings.library_uri))))
-        # The first question's search and reading take longer than this does.
-        await stack.enter_async_context(_beside(_warmed(library.prepare()), _warmed(embedder.prepare())))
+        local = stack.enter_context(closing(_embedder(settings)))
+        # Apart from the pages: it is broken more easily, and it has to be fast wherever those are.
+        scoring = stack.enter_context(closing(LanceLibrary(settings.cache_dir / "scoring")))
+        pages = stack.enter_context(
+            closing(LancePageStore(settings.library_uri, model=local.model, clock=clock))
+        )
+        embedder = RecallingEmbedder(local, pages)
+        keeping = Keeping(pages, embedder, clock)
+        stack.push_async_callback(keeping.flush)
+        # The first question's search and reading take longer than preparing does.
+        preparing = (_warmed(what.prepare()) for what in (scoring, local, pages))
+        await stack.enter_async_context(_beside(*preparing, keeping.run()))
         answering = Answering(
-            search=Search(providers),
-            reading=Reading(fetcher, extractor),
+            planning=Planning(model),
+            search=Search(providers, library=LibrarySearch(pages, embedder)),
+            reading=Reading(ClosedWeb() if library_only else fetcher, extractor, keeping, clock),
             embedder=embedder,
-            ranking=Ranking(library=library, fallback=MemoryLibrary(), embedder=embedder),
+            ranking=Ranking(library=scoring, fallback=MemoryLibrary(), embedder=embedder),
             writing=Writing(model, ExtractiveAnswer(embedder)),
         )
         admission = Admission(
@@ -91,8 +114,12 @@ async def open_app(settings: Settings, *, demo: bool = False) -> AsyncIterator[A
             clock=clock,
             providers=providers,
             model=model,
-            embedder=embedder,
-            library=library,
+            embedder=local,
+            recalling=embedder,
+            scoring=scoring,
+            pages=pages,
+            keeping=keeping,
+            fetcher=fetcher,
             extractor=extractor,
         )
 

@@ -99,7 +99,8 @@ async def _embedding(app: App) -> str:
 
 
 async def _library(app: App) -> str:
-    await app.library.lexical_scores("sentence", [_PASSAGE])
+    await app.scoring.lexical_scores("sentence", [_PASSAGE])
+    await app.pages.find("sentence", None, limit=1)
     return "opens and searches"
 
 

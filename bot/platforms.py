@@ -24,10 +24,14 @@ class ChatAdapter(Protocol):
         """From now on nothing new is taken; what runs goes on."""
 
 
+def any_platform(settings: Settings) -> bool:
+    return bool(settings.slack_bot_token.get_secret_value() or settings.discord_token.get_secret_value())
+
+
 def chat_adapters(
     settings: Settings, *, app: App, running: RunningAnswers, conversations: Conversations
 ) -> list[ChatAdapter]:
-    """None, one or both."""
+    """Those that are set up."""
     adapters: list[ChatAdapter] = []
     if settings.slack_bot_token.get_secret_value():
         from adapters.slack.adapter import SlackAdapter, SlackConfig

@@ -12,7 +12,7 @@ import structlog
 
 from bot.app import open_app
 from bot.observability import start_sentry
-from bot.platforms import ChatAdapter, chat_adapters
+from bot.platforms import ChatAdapter, any_platform, chat_adapters
 from bot.settings import Settings
 from core.asking.conversations import Conversations
 from core.delivering.running import RunningAnswers
@@ -43,13 +43,13 @@ class ShutdownLimits:
 
 async def run_bot(settings: Settings, *, demo: bool, limits: ShutdownLimits | None = None) -> bool:
     """True when it was told to end; False when no platform could be joined. Raises SettingsError."""
+    if not any_platform(settings):
+        raise SettingsError([NO_PLATFORM])
     start_sentry(settings)
     told_to_end = _end_signals()
     running = RunningAnswers()
     async with open_app(settings, demo=demo) as app:
         adapters = chat_adapters(settings, app=app, running=running, conversations=Conversations(app.clock))
-        if not adapters:
-            raise SettingsError([NO_PLATFORM])
         listening = [asyncio.create_task(_listen(adapter)) for adapter in adapters]
         try:
             await _until_over(told_to_end, listening)

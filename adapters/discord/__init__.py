@@ -1,0 +1,1 @@
+"""Discord: questions from messages, commands and menus; replies that grow by edits."""
