@@ -24,6 +24,13 @@ def without_half_mark(text: str) -> str:
     return _HALF_MARK.sub("", text)
 
 
+def settled(text: str) -> str:
+    """The start of a growing text that reads the same whatever follows: no half mark, no half code."""
+    known = list(CodeSplitter().feed(text))
+    start = "".join(run.text for run in known)
+    return start if known and known[-1].code else without_half_mark(start)
+
+
 def replace_marks(
     text: str, shown: Callable[[int, int], str], *, prose: Callable[[str], str] = lambda text: text
 ) -> str:

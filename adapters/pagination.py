@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 MIN_LIMIT_CHARS = 64
 """With less, the fences of a code block that goes on might leave no room for the code."""
@@ -20,6 +20,9 @@ MIN_LIMIT_CHARS = 64
 _MAX_FENCE_CHARS = 8
 _RESERVED_CHARS = 1 + _MAX_FENCE_CHARS
 """Kept free on each page: a line feed and the fence that closes what the page leaves open."""
+
+_MAX_HEAD_SHARE = 4
+"""A table's head is repeated only if at least four of it would fill a page."""
 
 _QUOTES_AND_LISTS = r"[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*)*"
 _FENCE = re.compile(rf"{_QUOTES_AND_LISTS}(`{{3,{_MAX_FENCE_CHARS}}})(?!`)([^`]*)\Z")
@@ -34,20 +37,28 @@ _SENTENCE_END = re.compile(r"[.!?…][\"'”’»)*_]*(?:\[\S*)?(?=\s)|[。！�
 _WIDE = r"[\u3041-\u30ff\u4e00-\u9fff]"  # kana and the common Chinese characters: written without spaces
 _WORD_END = re.compile(rf"(?<=\S)(?=\s)|(?<={_WIDE})(?={_WIDE})|(?<=[、，；：])(?={_WIDE})")
 
+_MAX_SPAN_CHARS = 1_300
+"""Of inline code that is kept whole: more than the core's filter lets a word have."""
+
 # A label may hold another pair of brackets. Each part has a greatest length, so that a stray bracket does not
 # keep a whole page together.
-_LABEL = r"\[(?:\\.|[^\[\]\\\n]|\[[^\[\]\n]{0,20}+\]){0,300}+"
-_TARGET = r"\((?:<[^<>\n]{0,2000}>|[^()\s]{0,2000})"
+_LABEL = r"\[(?:\\[^`\n]|[^\[\]`\\\n]|\[[^\[\]`\n]{0,20}+\]){0,300}+"
+_TARGET = r"\((?:<[^<>`\n]{0,2000}>|[^()`\s]{0,2000})"
+# Each part begins with a sign of its own, which lets the search skip what is between. Code comes first, and
+# no other has a backtick: one with half of some code in it would free the other half.
 _WHOLE = re.compile(
-    rf"\S?!?{_LABEL}\]{_TARGET}\)"
-    r"|<[^<>\s]{1,2000}>"
-    r"|\S?[ \t]?(?:\[\^?\d{1,3}\])+"
-    r"|(?P<ticks>`{1,8})(?!`)[^\n]{1,300}?(?<!`)(?P=ticks)(?!`)"
-    r"|\*\*[^*\n]{1,300}\*\*"
+    rf"`{{1,8}}[^`\n]{{1,{_MAX_SPAN_CHARS}}}+`{{1,8}}"
+    rf"|\[{_LABEL}\]{_TARGET}\)\]"
+    rf"|{_LABEL}\]{_TARGET}\)"
+    r"|<[^<>\s`]{1,2000}>"
+    r"|\[\^?\d{1,3}\](?:\[\^?\d{1,3}\])*"
+    r"|\*\*[^*`\n]{1,300}\*\*"
     # What may turn out to be one of these when its other half comes after the window.
-    rf"|\S?[ \t]?!?{_LABEL}(?:\](?:{_TARGET})?)?\Z"
-    r"|<[^<>\s]{0,2000}\Z|`{1,8}[^`\n]{0,300}\Z|\*\*[^*\n]{0,300}\*?\Z",
+    rf"|{_LABEL}(?:\](?:{_TARGET})?)?\Z"
+    rf"|\[{_LABEL}(?:\](?:{_TARGET}\)?)?)?\Z"
+    rf"|`{{1,8}}[^`\n]{{0,{_MAX_SPAN_CHARS}}}\Z|<[^<>\s`]{{0,2000}}\Z|\*\*[^*`\n]{{0,300}}\*?\Z",
 )
+_MARK = re.compile(r"\[\[?\^?(?:\d|\Z)")
 _JOINERS = "\u200d\ufe0e\ufe0f"  # of emoji: zero-width joiner, variation selectors
 
 
@@ -55,8 +66,8 @@ _JOINERS = "\u200d\ufe0e\ufe0f"  # of emoji: zero-width joiner, variation select
 class MessagePage:
     """One message. All bodies in order, with nothing but white space between them, are the whole text.
 
-    opening, closing: fences of a code block that comes from the page before, or goes on after this one; they
-        are not of the text.
+    opening, closing: what is not of the text: fences of a code block, or the head of a table, that comes from
+        the page before; the fence of a block that goes on after this one.
     """
 
     opening: str
@@ -68,16 +79,19 @@ class MessagePage:
         return self.opening + self.body + self.closing
 
 
-def paginate(text: str, limit: int) -> list[MessagePage]:
-    """Pages of at most `limit` characters (code points), none blank; no page for a blank text.
+def paginate(text: str, limit: int, *, size: Callable[[str], int] = len) -> list[MessagePage]:
+    """Pages of at most `limit`, none blank; no page for a blank text.
 
     Cut between paragraphs where that leaves a page at least half full, else between lines, sentences,
     words; inside a table row, a link or a word only where it is longer than a page. Of the limit, 9
     characters stay free to close a code block. Raises ValueError for a limit under MIN_LIMIT_CHARS.
+
+    size: of a text as the platform counts it; characters (code points) unless given. That of two texts put
+        together is the sum of theirs, and none is smaller than their number of characters.
     """
     if limit < MIN_LIMIT_CHARS:
         raise ValueError(f"a page needs at least {MIN_LIMIT_CHARS} characters, not {limit}")
-    return [page for page in _pages(text, limit) if page.body.strip()]
+    return [page for page in _pages(text, limit, size) if page.body.strip()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +123,47 @@ class _Line:
     fence: _Fence | None
 
 
-def _pages(text: str, limit: int) -> Iterator[MessagePage]:
+def _pages(text: str, limit: int, size: Callable[[str], int]) -> Iterator[MessagePage]:
     rest = text
     fence: _Fence | None = None
+    head = ""
     while rest := rest.removeprefix("\n") if fence else rest.lstrip():
-        opening = f"{fence.marker}{fence.language}\n" if fence else ""
-        room = limit - len(opening) - _RESERVED_CHARS
+        opening = f"{fence.marker}{fence.language}\n" if fence else head
+        room = _n_fitting(rest, limit - size(opening) - _RESERVED_CHARS, size)
         end = len(rest) if len(rest) <= room else _cut(rest[: room + 1], fence)
         body = rest[:end]
-        *_, last_line = _lines(body, fence)
-        fence = last_line.fence
+        lines = list(_lines(body, fence))
+        fence = lines[-1].fence
         yield MessagePage(
             opening=opening, body=body if fence else body.rstrip(), closing=_closing(body, fence)
         )
         rest = rest[end:]
+        head = _head_of_next(lines, body, rest, head)
+        if size(head) > limit // _MAX_HEAD_SHARE:
+            head = ""
+
+
+def _n_fitting(text: str, room: int, size: Callable[[str], int]) -> int:
+    """How many of its characters there is room for."""
+    most = min(len(text), room)
+    if size(text[:most]) <= room:
+        return room
+    return bisect_right(range(most), room, key=lambda n_chars: size(text[:n_chars])) - 1
+
+
+def _head_of_next(lines: Sequence[_Line], body: str, rest: str, head: str) -> str:
+    """The rows that a page has to repeat because a table goes on there; none if there is no such table.
+
+    head: what was repeated on the page that these lines are of.
+    """
+    if not (rest.startswith("\n") and _TABLE_ROW.match(rest, 1)):
+        return ""
+    rows = list(takewhile(lambda line: line.kind is _Kind.TABLE, reversed(lines)))
+    if head and len(rows) == len(lines):
+        return head
+    head_rows = [body[row.start : row.end] for row in rows[:-3:-1]]
+    is_head = len(head_rows) == 2 and _TABLE_RULE.match(head_rows[1])
+    return "".join(f"{row}\n" for row in head_rows) if is_head else ""
 
 
 def _closing(body: str, fence: _Fence | None) -> str:
@@ -154,6 +195,8 @@ def _lines(text: str, fence: _Fence | None) -> Iterator[_Line]:
 
 
 def _fence_after(line: str, fence: _Fence | None) -> _Fence | None:
+    if "```" not in line:
+        return fence
     if fence:
         closing = _FENCE_END.match(line)
         return None if closing and len(closing[1]) >= len(fence.marker) else fence
@@ -221,7 +264,7 @@ class _Spans:
 
     def __init__(self, pattern: re.Pattern[str], text: str) -> None:
         spans = [match.span() for match in pattern.finditer(text)]
-        self._starts = [start for start, _ in spans]
+        self._starts = [_tied_start(text, start) for start, _ in spans]
         self._ends = [end for _, end in spans]
 
     def start_of(self, place: int) -> int | None:
@@ -231,6 +274,15 @@ class _Spans:
 
     def outside(self, places: Iterable[int]) -> Iterator[int]:
         return (place for place in places if self.start_of(place) is None)
+
+
+def _tied_start(text: str, start: int) -> int:
+    """Where a cut could come before a span: a link belongs to the sign before it, a mark to the word."""
+    if text[start] != "[":
+        return start
+    if start and text[start - 1] in " \t" and _MARK.match(text, start):
+        start -= 1
+    return start - 1 if start and not text[start - 1].isspace() and text[start - 1] != "`" else start
 
 
 def _cut_inside(window: str, whole: _Spans) -> int:

@@ -5,12 +5,24 @@ Each sentence says what happened and, where there is something, what to do about
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.types import Answer, Footnote, Notice, NoticeKind, Outcome, PageKind, Progress, Stage
 
 SOURCES = "Sources"
 """The heading over the footnotes."""
+
+HELP = """\
+I answer questions from the web: I search, read the pages found, and write a short answer in which each \
+footnote leads to the sentence it rests on.
+
+- Ask in your own words, in any language. I read the pages whose addresses you put into the question.
+- Ask on in the same thread: "and in Germany?" is understood there.
+- Use "Answer this" on a message, or reply to it and mention me, to ask about that message.
+- "Stop" ends an answer and "Search again" repeats the question; both are for whoever asked.
+- I read public pages only, nothing behind a login. I can be wrong: open the sources before you rely on me.
+- A question can be as long as a long paragraph; who asks many in a short time has to wait a little."""
+"""The reply to "help", in Markdown that every platform reads alike."""
 
 STAGES: Mapping[Stage, str] = {
     Stage.SEARCHING: "Searching the web…",
@@ -40,6 +52,9 @@ NOTICES: Mapping[NoticeKind, str] = {
         "Check these statements before you rely on them."
     ),
     NoticeKind.SEARCH_SKIPPED: "A search engine was left out{detail}. The answer comes from another one.",
+    NoticeKind.FROM_LIBRARY: (
+        "This is from pages that were kept earlier{detail}, not from the web as it is now."
+    ),
     NoticeKind.URL_UNREADABLE: (
         "The page you named could not be read{detail}. It may ask for a login or refuse programs."
     ),
@@ -62,6 +77,12 @@ NOTICES: Mapping[NoticeKind, str] = {
     NoticeKind.INTERRUPTED: "I was restarted in the middle of this. Please ask again.",
     NoticeKind.TOOK_TOO_LONG: "This took too long, so it ends here. Ask again, or ask something narrower.",
     NoticeKind.BUG: "Sorry, something broke on my side. It has been noted; please ask again.",
+    NoticeKind.SMALL_TALK_THANKS: "You're welcome.",
+    NoticeKind.SMALL_TALK_BYE: "Goodbye.",
+    NoticeKind.SMALL_TALK_HELLO: (
+        "Hello. Ask me a question, and I'll look for the answer on the web and show you the sources."
+    ),
+    NoticeKind.SMALL_TALK_OK: "Good. Ask me whenever there is something to look up.",
 }
 """{detail}: the notice's detail in brackets, or nothing."""
 
@@ -92,6 +113,61 @@ TIMINGS: Mapping[str, str] = {
     "total": "in all",
 }
 """By the stage's name in Answer.timings_ms; others are for the log."""
+
+STOP = "Stop"
+SEARCH_AGAIN = "Search again"
+GOOD = "Good answer"
+BAD = "Bad answer"
+"""On buttons."""
+
+ACCEPTED = "I'm on it: the answer comes below."
+"""To whoever used a command, before anything else."""
+
+STOPPED_ALREADY = "That answer has already ended."
+NOT_YOURS_TO_STOP = "Only the person who asked can stop this."
+NOT_YOURS_TO_REPEAT = "Only the person who asked can have this searched again."
+NO_LONGER_KNOWN = "I no longer know that question. Please ask it again."
+THANKS = "Thank you, that helps."
+FILES_UNREAD = "I can't read attached files or images; I only read the words."
+QUOTED_UNREAD = (
+    "I can't read the message above this one. To ask about a message, choose “Answer this” from its menu."
+)
+NOT_ALLOWED_HERE = "I'm not set up to answer questions here."
+CHANNEL_CLOSED = (
+    "I can't write there any more, so this answer is lost. Ask again in another channel or directly."
+)
+TRY_AGAIN = "I could not reach Slack just now. Please ask again."
+PROMPTS: Sequence[tuple[str, str]] = (
+    ("Compare two things", "What is the difference between a heat pump and a gas boiler in running cost?"),
+    ("Check a claim", "Is it true that sourdough bread has less gluten?"),
+    ("Catch up on a topic", "What has changed in the latest stable release of Python?"),
+)
+"""Offered where somebody opens a conversation with the bot: what the button says, and what it asks."""
+RESTARTING = "I'm just being restarted. Please ask again in a minute."
+
+THREAD_CLOSED = "The thread was closed or locked before I had finished. Open it, or ask again elsewhere."
+PART_REFUSED = "Discord refused this part of the answer. Please ask again in other words."
+ANSWER_THIS = "Answer this"
+DISCORD_COMMAND = "Search the web and answer with sources"
+DISCORD_QUESTION_OPTION = "What you want to know; pages whose addresses stand in it are read"
+DISCORD_PRIVATE_OPTION = "Show the answer to me alone"
+
+
+def invitation(bot: str) -> str:
+    """bot: as a person mentions it: "@relevancesearch"."""
+    return f"I can't write in this channel. Use `/invite {bot}` and ask again, or write to me directly."
+
+
+def missing_permission(permission: str) -> str:
+    """permission: as Discord's settings call it: "Send Messages"."""
+    return (
+        f"I can't answer there: I lack the permission “{permission}”. Whoever runs the server can grant it."
+    )
+
+
+def asked_by(who: str, question: str) -> str:
+    """The message that a command leaves in the channel. who: as a mention."""
+    return f"{who} asked: {question}"
 
 
 def progress_line(progress: Progress) -> str:

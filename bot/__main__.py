@@ -81,6 +81,20 @@ def index(
 
 
 @cli.command()
+def manifest(
+    command: Annotated[str, typer.Option(help="The slash command's name; Slack keeps some to itself.")] = "",
+) -> None:
+    """Print Slack's app manifest, for the command's default name or another."""
+    from bot.manifest import COMMAND, command_problems, slack_manifest
+
+    name = "/" + command.removeprefix("/") if command else COMMAND
+    problems = command_problems(name)
+    _complain(*problems)
+    typer.echo(slack_manifest(name), nl=False)
+    raise typer.Exit(EXIT_FAILED if problems else 0)
+
+
+@cli.command()
 def check() -> None:
     """Show the settings, and what each dependency answers."""
     from bot.check import run_checks

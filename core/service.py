@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -55,7 +56,7 @@ class QuestionService:
         delivery = Delivery(
             surface,
             self._clock,
-            on_lost=lambda: limit.reschedule(0),
+            on_lost=lambda: _end(limit),
             in_flight_s=self._final_draw_s / 2,
         )
         answer = _cut_short(delivery, Outcome.FAILED, NoticeKind.BUG)
@@ -108,6 +109,12 @@ class QuestionService:
             drawn = False
         if not drawn:
             log.error("answer.undelivered", outcome=answer.outcome.value)
+
+
+def _end(limit: asyncio.Timeout) -> None:
+    # A draw that was under way when the work was done finds nothing left to end.
+    with suppress(RuntimeError):
+        limit.reschedule(0)
 
 
 def _refused(refusal: QuestionError) -> Answer:

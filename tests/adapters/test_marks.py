@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.marks import replace_marks, without_half_mark
+from adapters.marks import replace_marks, settled, without_half_mark
 
 TEXT = "One.[^1] Two,[^2][^1] and `code[^3]`.\n\n```\nx[^4]\n```\nThree.[^12]"
 
@@ -35,3 +35,17 @@ def test_no_draft_shows_half_a_mark_wherever_it_is_cut(n_chars: int) -> None:
     draft = TEXT[:n_chars].replace("code[^3]", "").replace("x[^4]", "")
     shown = replace_marks(without_half_mark(draft), lambda number, _use: f"<{number}>")
     assert not shown.endswith(("[", "[^", "[^1", "[^12"))
+
+
+@given(st.text(alphabet="ab`~\n[]^12 .\\", max_size=80), st.data())
+def test_what_is_settled_stays_when_the_text_grows(text: str, data: st.DataObject) -> None:
+    n_chars = data.draw(st.integers(min_value=0, max_value=len(text)))
+    assert text.startswith(settled(text))
+    assert settled(text).startswith(settled(text[:n_chars]))
+
+
+def test_half_a_mark_or_half_of_some_code_is_not_settled() -> None:
+    assert [settled(TEXT[:n_chars]) for n_chars in (4, 6, 8)] == ["One.", "One.", "One.[^1]"]
+    assert settled("So `co") == "So "
+    assert settled("So `code` ") == "So `code` "
+    assert settled("```\na[") == "```\na["

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -101,7 +102,7 @@ def test_marks_and_links_are_never_cut(text: str, limit: int) -> None:
 @given(markdown, limits)
 def test_lines_of_code_and_rows_of_tables_are_never_cut(text: str, limit: int) -> None:
     for pattern in (r"(?m)^    x = \S+$", r"(?m)^\| \S+ \| b \|$"):
-        found = [piece for page in paginate(text, limit) for piece in re.findall(pattern, page.text)]
+        found = [piece for page in paginate(text, limit) for piece in re.findall(pattern, page.body)]
         assert found == re.findall(pattern, text)
 
 
@@ -155,6 +156,48 @@ def test_a_heading_stays_with_what_it_heads() -> None:
 def test_the_head_of_a_table_stays_with_its_first_row() -> None:
     text = "word " * 8 + "\n\n| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 6
     assert bodies(text, 75)[1].startswith("| a | b |\n|---|---|\n| 1 | 2 |")
+
+
+def test_a_table_that_goes_on_has_its_head_on_every_page() -> None:
+    pages = paginate("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 30 + "\nDone.", 100)
+    assert len(pages) > 3
+    assert all(page.text.startswith("| a | b |\n|---|---|\n| 1 | 2 |") for page in pages)
+
+
+def test_a_head_that_would_fill_a_quarter_of_each_page_is_not_repeated() -> None:
+    text = f"| {'a' * 20} |\n|---|\n" + "| 1 |\n" * 30
+    assert [page.opening for page in paginate(text, 100)] == [""] * len(paginate(text, 100))
+
+
+def test_lines_with_bars_that_are_no_table_have_no_head() -> None:
+    assert not any(page.opening for page in paginate("| just a bar\n" * 30, 100))
+
+
+@given(any_text, limits)
+def test_a_page_is_measured_as_the_platform_does(text: str, limit: int) -> None:
+    pages = paginate(text, limit, size=json_chars)
+    assert all(json_chars(page.text) <= limit for page in pages)
+    assert "".join(strip_bodies(text, pages)).strip() == ""
+
+
+def json_chars(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False)) - 2
+
+
+@given(st.integers(min_value=64, max_value=140))
+def test_code_that_looks_like_a_link_is_never_cut(limit: int) -> None:
+    code = "`[1] [x](http://evil.example/) and **more** words`"
+    text = f"{'word ' * 9}**bold {code} bold** and <a{code}> or [a {code}] done. {'word ' * 9}"
+    assert sum(page.text.count(code) for page in paginate(text, limit)) == 3
+
+
+@given(st.integers(min_value=100, max_value=180))
+def test_a_mark_that_is_a_link_is_never_cut_nor_first_on_a_page(limit: int) -> None:
+    marks = ("[[1]](https://a.example/x)", "[[12](https://a.example/y)]")
+    text = " ".join(f"{'word ' * 6}said.{marks[0]}{marks[1]} 电暖器很贵。{marks[1]}" for _ in range(4))
+    pages = paginate(text, limit)
+    assert sum(page.text.count(mark) for page in pages for mark in marks) == 12
+    assert not any(page.text.startswith("[") for page in pages)
 
 
 def test_a_word_longer_than_a_page_is_cut() -> None:

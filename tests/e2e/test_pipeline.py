@@ -148,13 +148,13 @@ async def test_a_model_that_fails_ends_in_an_honest_answer(
 async def test_a_broken_library_is_set_aside_and_the_answer_still_comes(tmp_path: Path) -> None:
     library = tmp_path / "library"
     library.mkdir()
-    (library / "template_lexical_v1.lance").write_bytes(b"no table")
+    (library / "pages_v1.lance").write_bytes(b"no table")
 
     async with demo_app(tmp_path) as app:
         answer = await ask(app, QUESTIONS[0])
 
     assert answer.outcome is Outcome.ANSWERED
-    assert (tmp_path / "library.broken" / "template_lexical_v1.lance").exists()
+    assert (tmp_path / "library.broken" / "pages_v1.lance").exists()
 
 
 async def test_progress_tells_how_many_pages_are_read(tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def test_an_escaped_bar_is_part_of_its_cell() -> None:
     assert table_lines([*HEAD, r"| a \| b | 1 |"])[3] == "a | b  1"
 
 
+def test_a_bar_in_code_is_part_of_its_cell() -> None:
+    lines = table_lines(["| `a|b` | c |", "|---|---|", f"| `x|[y](z)` | {'long ' * 20}|"])
+    assert lines == [f"- `x|[y](z)` — c: {('long ' * 20).strip()}"]
+
+
 def test_an_escape_that_only_discord_needs_is_not_shown_in_code() -> None:
     assert table_lines([*HEAD, "| \\[x\\] <\u200bb | 1 |"])[3] == "[x] <b  1"
 

@@ -1,0 +1,102 @@
+"""The Slack adapter: joins a workspace, listens, answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiohttp
+import structlog
+from slack_bolt.async_app import AsyncApp
+
+from adapters.slack.connection import Connection, Patience, identify
+from adapters.slack.desk import Desk
+from adapters.slack.listener import Listener
+from adapters.slack.pacing import RATES, Pacer, Rate
+from adapters.slack.web import SlackWeb
+from adapters.slack.workspace import Workspace
+from core.asking.conversations import Conversations
+from core.asking.policy import Policy
+from core.delivering.running import RunningAnswers
+from core.ports import Clock
+from core.service import QuestionService
+
+log = structlog.get_logger(__name__)
+
+API_URL: Final = "https://slack.com/api/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackConfig:
+    """bot_token: xoxb-…; app_token: xapp-…, with the scope connections:write.
+
+    call_s: for each call of the Web API, in seconds.
+    settle_s: how long the last state of an answer is tried before it is given up.
+    """
+
+    bot_token: str = field(repr=False)
+    app_token: str = field(repr=False)
+    api_url: str = API_URL
+    rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
+    patience: Patience = field(default_factory=Patience)
+    call_s: float = 10.0
+    settle_s: float = 120.0
+
+
+class SlackAdapter:
+    name = "slack"
+
+    def __init__(
+        self,
+        *,
+        service: QuestionService,
+        running: RunningAnswers,
+        conversations: Conversations,
+        policy: Policy,
+        clock: Clock,
+        config: SlackConfig,
+    ) -> None:
+        self._service = service
+        self._running = running
+        self._conversations = conversations
+        self._policy = policy
+        self._clock = clock
+        self._config = config
+        self._closed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises PlatformFailed for a wrong token or a missing scope."""
+        config = self._config
+        app = AsyncApp(token=config.bot_token, request_verification_enabled=False)
+        timeout = aiohttp.ClientTimeout(total=config.call_s)
+        async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
+            app.client.base_url = config.api_url.rstrip("/") + "/"
+            app.client.session = session
+            # A second attempt of the SDK's own could say the same words twice.
+            app.client.retry_handlers = []
+            web = SlackWeb(app.client, session)
+            me = await identify(web, self._clock, config.patience)
+            log.info("slack.identified", team=me.team, user=me.user)
+            workspace = Workspace(me=me, web=web, pacer=Pacer(self._clock, config.rates), clock=self._clock)
+            Listener(self._desk(workspace), workspace, closed=self._closed).listen(app)
+            try:
+                await Connection(app, web, self._clock, config.patience, config.app_token).hold()
+            finally:
+                log.info("slack.left")
+
+    async def stop_intake(self) -> None:
+        """Questions are left for Slack to deliver again, to whoever is there then; what runs goes on."""
+        self._closed.set()
+        log.info("slack.intake_stopped")
+
+    def _desk(self, workspace: Workspace) -> Desk:
+        return Desk(
+            service=self._service,
+            running=self._running,
+            conversations=self._conversations,
+            policy=self._policy,
+            workspace=workspace,
+            settle_s=self._config.settle_s,
+        )
