@@ -120,8 +120,8 @@ def pick_sentences(question: str, passages: list[dict[str, str]]) -> list[dict[s
 def url_verdict(url: str, dns: Dns) -> bool:
     """May this URL be fetched? True only if every answer of every look-up may be connected to.
 
-    dns: host -> the answers of successive look-ups; "*" stands for any other host. No entry or an empty
-    list: the name doesn't resolve. No socket is opened.
+    dns: host, in any spelling -> the answers of successive look-ups; "*" stands for any other host. No
+    entry or an empty list: the name doesn't resolve. No socket is opened.
 
     >>> url_verdict("https://example.org/", {"example.org": [["93.184.215.14"]]})
     True
@@ -156,9 +156,22 @@ def _check_look_ups(url: URL, dns: Dns, policy: AddressPolicy) -> None:
     """Every answer of every look-up, as the resolver would judge it. Raises UrlRefused."""
     if literal_address(url) is not None:
         return
-    host = url.raw_host or ""
-    for answers in dns.get(host) or dns.get(url.host or "") or dns.get("*") or [[]]:
+    for answers in _look_ups(url.raw_host, dns):
         check_answers(answers, url.port or 0, policy)
+
+
+def _look_ups(host: str | None, dns: Dns) -> list[Sequence[str]]:
+    """Those of every entry that names the host, however it is spelled; of "*" only where none does."""
+    entries = [look_ups for name, look_ups in dns.items() if _canonical(name) == host] or [dns.get("*", [])]
+    return [answers for look_ups in entries for answers in look_ups or [[]]]
+
+
+@cache
+def _canonical(name: str) -> str | None:
+    """The name as the guard hands it to a resolver; None if it never would."""
+    with suppress(UrlRefused):
+        return check_url(f"http://{name}/", AddressPolicy()).raw_host
+    return None
 
 
 @cache

@@ -7,7 +7,7 @@ exceptions never pass.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -17,6 +17,8 @@ from core.types import (
     Completion,
     Deferred,
     Document,
+    FoundPassage,
+    KeptPage,
     Page,
     Passage,
     Prompt,
@@ -38,6 +40,9 @@ class Fetcher(Protocol):
     async def fetch(self, url: str) -> Document:
         """The document behind a URL that a stranger chose. Raises PageFailed."""
 
+    async def refetch(self, kept: KeptPage) -> Document | None:
+        """The document a page was made from, as it is now; None if it is as it was. Raises PageFailed."""
+
 
 class Extractor(Protocol):
     async def extract(self, document: Document) -> Page:
@@ -53,6 +58,16 @@ class Embedder(Protocol):
         """One row per text, in order. Raises EmbeddingFailed."""
 
 
+class RememberingEmbedder(Embedder, Protocol):
+    """Keeps the vectors of the last few thousand texts in memory."""
+
+    def remembered(self, texts: Sequence[str]) -> Mapping[str, Vectors]:
+        """The rows it has for some of these texts; nothing is embedded."""
+
+    def remember(self, vectors: Mapping[str, Vectors]) -> None:
+        """Rows by their text, made by this same model."""
+
+
 class Library(Protocol):
     async def lexical_scores(self, question: str, passages: Sequence[Passage]) -> Sequence[float]:
         """BM25 of each passage, in their order; 0 where no word is shared.
@@ -66,6 +81,37 @@ class Library(Protocol):
 
         Raises LibraryFailed.
         """
+
+
+class PageStore(Protocol):
+    """Pages that were read, and where their passages are found again. All of it raises LibraryFailed.
+
+    Pages that don't last are as good as gone once they are older than the store keeps them.
+    """
+
+    async def pages(self, urls: Sequence[str]) -> Sequence[KeptPage]:
+        """Those asked for or found under these URLs, in any order."""
+
+    async def vectors(self, texts: Sequence[str]) -> Mapping[str, Vectors]:
+        """Rows by their text, for those that were ever kept with one."""
+
+    async def keep(
+        self, pages: Sequence[KeptPage], passages: Sequence[Passage], vectors: Mapping[str, Vectors]
+    ) -> None:
+        """All at once: each page in place of what had its URL, with its passages.
+
+        Where the content is the same, its passages stay as they are. What lasts goes on to last.
+        vectors: rows by `Passage.embedded_text`, for as many passages as have one.
+        """
+
+    async def find(self, question: str, vector: Vectors | None, *, limit: int) -> Sequence[FoundPassage]:
+        """The `limit` best by words and the `limit` best by meaning, each once, in any order."""
+
+    async def remove(self, urls: Sequence[str]) -> int:
+        """These and all beneath them (`URL/...`); how many there were."""
+
+    async def maintain(self) -> None:
+        """Ages pages, bounds the files, merges what many writes left; cheap when nothing is due."""
 
 
 class LanguageModel(Protocol):
@@ -108,7 +154,9 @@ __all__ = [
     "Fetcher",
     "LanguageModel",
     "Library",
+    "PageStore",
     "RateLimiter",
+    "RememberingEmbedder",
     "ReplySurface",
     "SearchProvider",
 ]

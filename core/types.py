@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import blake2b
 from typing import NewType
 from urllib.parse import urlsplit
 
@@ -59,6 +60,17 @@ class SearchHit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Validators:
+    """By what a server tells whether a document has changed, as it sent them; empty where it did not.
+
+    Of a file, etag is the digest of its bytes.
+    """
+
+    etag: str = ""
+    last_modified: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """Bytes as served, after Content-Encoding was undone.
 
@@ -71,6 +83,7 @@ class Document:
     media_type: str
     body: bytes
     charset: str = ""
+    validators: Validators = Validators()
 
 
 class PageKind(StrEnum):
@@ -118,6 +131,43 @@ class Passage:
     def embedded_text(self) -> str:
         """The text that is scored: title and heading give a slice its context."""
         return "\n".join(part for part in (self.title, self.heading, self.text) if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPage:
+    """A page as the library has it.
+
+    requested_url: where it was asked for; `page.url` is where it was found, after redirects.
+    read_at: when it was last known to be so.
+    lasting: a person put it there, and only a person takes it away; others age.
+    """
+
+    page: Page
+    requested_url: str
+    read_at: datetime
+    validators: Validators = Validators()
+    lasting: bool = False
+
+    @property
+    def content_hash(self) -> str:
+        content = f"{self.page.title}\0{self.page.text}"
+        return blake2b(content.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundPassage:
+    """A passage of a kept page, found by its words or its meaning.
+
+    text: as `Passage.embedded_text`. lexical: BM25, 0 if found by meaning alone. vector: its row, if known.
+    """
+
+    url: str
+    text: str
+    title: str
+    published: str
+    read_at: datetime
+    lexical: float
+    vector: Vectors | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +296,7 @@ class NoticeKind(StrEnum):
     CUT_BY_FAILURE = "cut_by_failure"
     UNKNOWN_MARKS_DROPPED = "unknown_marks_dropped"
     SEARCH_SKIPPED = "search_skipped"
+    FROM_LIBRARY = "from_library"
     URL_UNREADABLE = "url_unreadable"
     SNIPPETS_ONLY = "snippets_only"
     SEARCH_FAILED = "search_failed"
@@ -256,6 +307,10 @@ class NoticeKind(StrEnum):
     INTERRUPTED = "interrupted"
     TOOK_TOO_LONG = "took_too_long"
     BUG = "bug"
+    SMALL_TALK_THANKS = "small_talk_thanks"
+    SMALL_TALK_BYE = "small_talk_bye"
+    SMALL_TALK_HELLO = "small_talk_hello"
+    SMALL_TALK_OK = "small_talk_ok"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -20,6 +20,7 @@ from core.errors import (
     SearchFailed,
     SurfaceFailed,
 )
+from core.reading.keeping import Keeping
 from core.types import (
     Answer,
     AnswerEvent,
@@ -28,6 +29,8 @@ from core.types import (
     Deferred,
     Document,
     FinishReason,
+    FoundPassage,
+    KeptPage,
     Page,
     PageKind,
     Passage,
@@ -68,6 +71,11 @@ class FakeFetcher:
             raise PageFailed(PageFailure.STATUS, "404")
         return self.documents[url]
 
+    async def refetch(self, kept: KeptPage) -> Document | None:
+        document = await self.fetch(kept.requested_url)
+        unchanged = kept.validators.etag and kept.validators == document.validators
+        return None if unchanged else document
+
 
 class FakeExtractor:
     """Takes a document's body for its text, the first line for its title."""
@@ -85,6 +93,13 @@ class FakeEmbedder:
 
     model: str = "fake"
     fails: bool = False
+    memory: dict[str, Vectors] = field(default_factory=dict)
+
+    def remembered(self, texts: Sequence[str]) -> Mapping[str, Vectors]:
+        return {text: self.memory[text] for text in texts if text in self.memory}
+
+    def remember(self, vectors: Mapping[str, Vectors]) -> None:
+        self.memory.update(vectors)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         if self.fails:
@@ -95,6 +110,7 @@ class FakeEmbedder:
                 vectors[row, sum(word.encode()) % 64] += 1
             vectors[row, 0] += 1e-3
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        self.memory.update(zip(texts, vectors, strict=True))
         return vectors
 
 
@@ -125,6 +141,89 @@ def _bm25(word: str, text: list[str], texts: list[list[str]], mean_length: float
     idf = math.log(1 + (len(texts) - holders + 0.5) / (holders + 0.5))
     frequency = text.count(word)
     return idf * frequency * 2.2 / (frequency + 1.2 * (0.25 + 0.75 * len(text) / mean_length))
+
+
+@dataclass
+class FakePageStore:
+    """Pages in a dictionary by URL; found by any shared word, or by a cosine of .1 and more."""
+
+    fails: bool = False
+    kept: dict[str, KeptPage] = field(default_factory=dict)
+    passages: dict[str, list[Passage]] = field(default_factory=dict)
+    rows: dict[str, Vectors] = field(default_factory=dict)
+    maintained: int = 0
+
+    async def pages(self, urls: Sequence[str]) -> Sequence[KeptPage]:
+        self._check()
+        return [page for page in self.kept.values() if page.requested_url in urls or page.page.url in urls]
+
+    async def vectors(self, texts: Sequence[str]) -> Mapping[str, Vectors]:
+        self._check()
+        return {text: self.rows[text] for text in texts if text in self.rows}
+
+    async def keep(
+        self, pages: Sequence[KeptPage], passages: Sequence[Passage], vectors: Mapping[str, Vectors]
+    ) -> None:
+        self._check()
+        self.rows.update(vectors)
+        for page in pages:
+            url = page.page.url
+            old = self.kept.get(url)
+            if old is None or old.content_hash != page.content_hash:
+                self.passages[url] = [passage for passage in passages if passage.url == url]
+            self.kept[url] = replace(page, lasting=page.lasting or (old is not None and old.lasting))
+
+    async def find(self, question: str, vector: Vectors | None, *, limit: int) -> Sequence[FoundPassage]:
+        self._check()
+        scorer = FakeLibrary()
+        passages = [passage for some in self.passages.values() for passage in some]
+        scores = await scorer.lexical_scores(question, passages)
+        found = [
+            self._found(passage, score) for passage, score in zip(passages, scores, strict=True)
+        ]  # fmt: skip
+        near = [item for item in found if vector is not None and _cosine(item.vector, vector) >= 0.1]
+        by_words = sorted((item for item in found if item.lexical), key=lambda item: -item.lexical)[:limit]
+        return [*by_words, *(item for item in near[:limit] if item not in by_words)]
+
+    def _found(self, passage: Passage, score: float) -> FoundPassage:
+        kept = self.kept[passage.url]
+        return FoundPassage(
+            url=passage.url,
+            text=passage.embedded_text,
+            title=passage.title,
+            published=kept.page.published,
+            read_at=kept.read_at,
+            lexical=score,
+            vector=self.rows.get(passage.embedded_text),
+        )
+
+    async def remove(self, urls: Sequence[str]) -> int:
+        self._check()
+        beneath = tuple(f"{url.rstrip('/')}/" for url in urls)
+        gone = [
+            url
+            for url, page in self.kept.items()
+            if url in urls or page.requested_url in urls or url.startswith(beneath)
+        ]
+        for url in gone:
+            del self.kept[url], self.passages[url]
+        return len(gone)
+
+    async def maintain(self) -> None:
+        self._check()
+        self.maintained += 1
+
+    def _check(self) -> None:
+        if self.fails:
+            raise LibraryFailed("the table is gone")
+
+
+def _cosine(row: Vectors | None, question: Vectors) -> float:
+    return 0.0 if row is None else float(row.ravel() @ question.ravel())
+
+
+def fake_keeping(store: FakePageStore | None = None, clock: FakeClock | None = None) -> Keeping:
+    return Keeping(store or FakePageStore(), FakeEmbedder(), clock or FakeClock())
 
 
 @dataclass

@@ -82,6 +82,27 @@ def test_core_never_reads_the_environment() -> None:
     assert readers == []
 
 
+def test_web_requests_are_made_by_the_guarded_fetcher_and_to_apis_that_we_chose_only() -> None:
+    makers = {
+        path.relative_to(ROOT).as_posix()
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).removeprefix("aiohttp.")
+        in ("ClientSession", "TCPConnector", "request", "urlopen")
+    }
+    other_clients = {
+        path.relative_to(ROOT).as_posix()
+        for path in SOURCES
+        for line in path.read_text().splitlines()
+        if re.match(r"\s*(import|from) (requests|httpx2?|primp|urllib3|http\.client|ftplib)\b", line)
+    }
+
+    assert "core/providers/web/fetcher.py" in makers
+    assert makers <= {"core/providers/web/fetcher.py", "bot/app.py", "adapters/slack/adapter.py"}
+    assert other_clients <= {"core/providers/openai_model.py", "core/providers/search/duckduckgo.py"}
+
+
 def test_the_slack_manifest_is_valid_yaml_and_keeps_to_slacks_limits() -> None:
     manifest = yaml.safe_load((ROOT / "manifest.yml").read_text())
 

@@ -18,7 +18,8 @@ has the table's head."""
 _GAP: Final = "  "
 _RULE = re.compile(r"[ \t|:-]*-[ \t|:-]*")
 _MAYBE_RULE = re.compile(r"[ \t|:-]*")
-_CELL_END = re.compile(r"(?<!\\)\|")
+_CELL = re.compile(r"(?:`[^`]*`|\\.|[^|])*")
+"""Code stays whole: half of it in a cell of its own would be no code."""
 _MARK = re.compile(r"\[\[(\d{1,3})\]\]\([^()\s]*\)")
 _SIGNS = re.compile(r"\*\*|~~|`|\u200b|\\(?=[^\w\s])")
 """What is drawn as nothing outside a code block and would be seen inside: emphasis, escapes."""
@@ -48,11 +49,18 @@ def table_lines(lines: Sequence[str]) -> list[str]:
 
 
 def _cells(line: str) -> list[str]:
-    stripped = line.strip().removeprefix("|")
-    cells = _CELL_END.split(stripped)
-    if len(cells) > 1 and not cells[-1].strip():
-        cells.pop()
-    return [cell.strip() for cell in cells]
+    row = line.strip().removeprefix("|")
+    cells = [row[start:end].strip() for start, end in _cell_spans(row)]
+    return cells[:-1] if len(cells) > 1 and not cells[-1] else cells
+
+
+def _cell_spans(row: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start <= len(row):
+        cell = _CELL.match(row, start)
+        end = cell.end() if cell else len(row)
+        yield start, end
+        start = end + 1
 
 
 def _plain(cell: str) -> str:

@@ -11,13 +11,15 @@ import structlog
 
 from core.answering.prompt import build_sources
 from core.answering.writing import Show, Writing
-from core.asking.query import SearchPlan, plan_search
+from core.asking.planning import Planning
+from core.asking.query import SearchPlan
+from core.asking.smalltalk import small_talk
 from core.errors import EmbeddingFailed, SearchUnavailable
 from core.ports import Embedder
 from core.ranking.fusion import select
 from core.ranking.ranking import Ranking
 from core.reading.passages import split_page
-from core.reading.reading import Reading, ReadPages
+from core.reading.reading import Reading, ReadPages, StartRead
 from core.resilience import Deadline
 from core.searching.search import Search, SearchResults
 from core.tracing import Trace
@@ -49,8 +51,16 @@ class _Found:
 
 class Answering:
     def __init__(
-        self, *, search: Search, reading: Reading, embedder: Embedder, ranking: Ranking, writing: Writing
+        self,
+        *,
+        planning: Planning,
+        search: Search,
+        reading: Reading,
+        embedder: Embedder,
+        ranking: Ranking,
+        writing: Writing,
     ) -> None:
+        self._planning = planning
         self._search = search
         self._reading = reading
         self._embedder = embedder
@@ -59,34 +69,49 @@ class Answering:
 
     async def answer(self, question: Question, *, show: Show, deadline: Deadline, trace: Trace) -> Answer:
         """Every failure outside ends in an Answer that says so; past its limit the caller cancels."""
+        if kind := small_talk(question.text):
+            return _ended(Outcome.ANSWERED, kind)
+        async with self._reading.question() as start:
+            return await self._answer(question, start, show, deadline, trace)
+
+    async def _answer(
+        self, question: Question, start: StartRead, show: Show, deadline: Deadline, trace: Trace
+    ) -> Answer:
         show(Progress(stage=Stage.SEARCHING))
-        plan = plan_search(question.text)
+        plan = await self._planning.plan(question, deadline=deadline, trace=trace)
         with trace.stage("searching"):
-            found = await self._find(plan, question.text, deadline)
+            found = await self._find(plan, deadline)
         trace.count(hits=len(found.results.hits), search_provider=found.results.provider)
         if not found.results.hits and not plan.urls:
             return _nothing_to_read(found)
         with trace.stage("reading"):
-            read, passages = await self._read(question.text, plan, found, show, deadline)
+            read, passages = await self._read(plan, found, start, show, deadline)
         trace.count(pages_read=len(read.pages), pages_skipped=len(read.skipped), passages=len(passages))
+        trace.count(pages_recalled=len(read.recalled))
         if not read.pages:
             return _ended(Outcome.NOTHING_FOUND, NoticeKind.NO_READABLE_PAGE)
         show(Progress(stage=Stage.RANKING))
         with trace.stage("ranking"):
-            ranked = await self._ranking.rank(question.text, passages)
+            ranked = await self._ranking.rank(plan.asked, passages)
             sources = build_sources(select(ranked.passages), {page.url: page for page in read.pages})
         trace.count(passages_embedded=ranked.embedded)
         show(Progress(stage=Stage.WRITING))
         with trace.stage("writing"):
             return await self._writing.write(
-                question, sources, _notices(plan, found, read), show=show, deadline=deadline, trace=trace
+                question,
+                sources,
+                _notices(plan, found, read),
+                asked=plan.asked,
+                show=show,
+                deadline=deadline,
+                trace=trace,
             )
 
-    async def _find(self, plan: SearchPlan, text: str, deadline: Deadline) -> _Found:
+    async def _find(self, plan: SearchPlan, deadline: Deadline) -> _Found:
         """The hits. The question is embedded meanwhile: ranking will find its vector remembered."""
         async with asyncio.TaskGroup() as group:
             searching = group.create_task(self._search_for(plan.query, deadline))
-            embedding = group.create_task(self._embed(text))
+            embedding = group.create_task(self._embed(plan.asked))
             results, unavailable = await searching
             embedding.cancel()
         return _Found(results=results, unavailable=unavailable)
@@ -108,13 +133,18 @@ class Answering:
             log.warning("question.not_embedded", detail=str(failure))
 
     async def _read(
-        self, text: str, plan: SearchPlan, found: _Found, show: Show, deadline: Deadline
+        self, plan: SearchPlan, found: _Found, start: StartRead, show: Show, deadline: Deadline
     ) -> tuple[ReadPages, list[Passage]]:
         """The pages, and their passages in the same order: those likely to matter are embedded meanwhile."""
         async with asyncio.TaskGroup() as group:
-            intake = _Intake(text, self._ranking, show, group)
+            intake = _Intake(plan.asked, self._ranking, show, group)
             read = await self._reading.read(
-                found.results.hits, asked_urls=plan.urls, deadline=deadline, watcher=intake
+                found.results.hits,
+                asked_urls=plan.urls,
+                start=start,
+                deadline=deadline,
+                watcher=intake,
+                kept_hits=found.results.kept,
             )
             passages = await intake.passages(read.pages)
         return read, passages
@@ -167,9 +197,12 @@ def _ended(outcome: Outcome, kind: NoticeKind, detail: str = "") -> Answer:
 
 def _notices(plan: SearchPlan, found: _Found, read: ReadPages) -> tuple[Notice, ...]:
     """What a reader should know of how the sources were come by."""
-    notices = [
-        Notice(kind=NoticeKind.SEARCH_SKIPPED, detail=str(failure)) for failure in found.results.skipped
-    ]
+    if found.results.kept:
+        notices = _kept_notices(found.results, read)
+    else:
+        notices = [
+            Notice(kind=NoticeKind.SEARCH_SKIPPED, detail=str(failure)) for failure in found.results.skipped
+        ]
     if found.unavailable:
         notices.append(Notice(kind=NoticeKind.SEARCH_FAILED, detail=str(found.unavailable)))
     notices += [
@@ -180,3 +213,12 @@ def _notices(plan: SearchPlan, found: _Found, read: ReadPages) -> tuple[Notice, 
     if all(page.kind is PageKind.SNIPPET for page in read.pages):
         notices.append(Notice(kind=NoticeKind.SNIPPETS_ONLY))
     return tuple(notices)
+
+
+def _kept_notices(results: SearchResults, read: ReadPages) -> list[Notice]:
+    """That no engine answered, where one was asked, and how old the pages are that did."""
+    days = sorted({kept.read_at.date().isoformat() for kept in read.recalled.values()})
+    detail = f"read {' to '.join(dict.fromkeys((days[0], days[-1])))}" if days else ""
+    failed = "; ".join(map(str, results.skipped))
+    failures = [Notice(kind=NoticeKind.SEARCH_FAILED, detail=failed)] if failed else []
+    return [*failures, Notice(kind=NoticeKind.FROM_LIBRARY, detail=detail)]

@@ -6,12 +6,15 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import structlog
 
+from core.answering.defuse import Defuser, defuse
 from core.answering.extractive import ExtractiveAnswer
 from core.answering.footnotes import FootnoteWriter
-from core.answering.prompt import compose_prompt
+from core.answering.invisible import VisibleText
+from core.answering.prompt import BOUNDARY_BYTES, compose_prompt
 from core.errors import ModelFailed
 from core.ports import LanguageModel
 from core.resilience import Deadline
@@ -21,6 +24,7 @@ from core.types import (
     Completion,
     Draft,
     FinishReason,
+    Footnote,
     Notice,
     NoticeKind,
     Outcome,
@@ -37,8 +41,6 @@ Show = Callable[[Progress | Draft], None]
 
 FALLBACK_S = 3.0
 """Kept of the question's time for the extractive answer, should the model use up all of it."""
-BOUNDARY_BYTES = 16
-"""128 random bits: a page can't guess the delimiter it stands between."""
 
 _CUTS = {
     FinishReason.LENGTH: NoticeKind.CUT_BY_LENGTH,
@@ -59,6 +61,7 @@ class Writing:
         sources: Sequence[Source],
         notices: Sequence[Notice],
         *,
+        asked: str,
         show: Show,
         deadline: Deadline,
         trace: Trace,
@@ -66,17 +69,14 @@ class Writing:
         """The model's text, shown as it grows; whole sentences of the sources where it has none.
 
         notices: what is to be said beside the answer already.
+        asked: the question, made whole if it is a follow-up; sentences are compared with it.
         """
         if self._model is None:
             return await self._extract(
-                question, sources, (*notices, Notice(kind=NoticeKind.EXTRACTIVE_NO_MODEL))
+                asked, sources, (*notices, Notice(kind=NoticeKind.EXTRACTIVE_NO_MODEL))
             )
-        prompt = compose_prompt(
-            question.text,
-            sources,
-            today=question.asked_at.date(),
-            boundary=secrets.token_hex(BOUNDARY_BYTES),
-        )
+        prompt = compose_prompt(question, sources, boundary=secrets.token_hex(BOUNDARY_BYTES))
+        trace.count(prompt_version=prompt.version)
         attempt = _Attempt(self._model, sources, show, trace)
         try:
             async with asyncio.timeout(max(0.0, deadline.remaining_s() - FALLBACK_S)):
@@ -84,56 +84,68 @@ class Writing:
         except (ModelFailed, TimeoutError) as failure:
             reason = str(failure) or "did not finish in time"
             log.warning("model.failed", model=self._model.name, reason=reason)
-            if not attempt.writer.text.strip():
+            if not attempt.text.strip():
                 failed = Notice(
                     kind=NoticeKind.EXTRACTIVE_MODEL_FAILED, detail=f"{self._model.name} {reason}"
                 )
-                return await self._extract(question, sources, (*notices, failed))
+                return await self._extract(asked, sources, (*notices, failed))
             attempt.notices.append(
                 Notice(kind=NoticeKind.CUT_BY_FAILURE, detail=f"{self._model.name} {reason}")
             )
         return attempt.answer(notices)
 
-    async def _extract(
-        self, question: Question, sources: Sequence[Source], notices: Sequence[Notice]
-    ) -> Answer:
-        text, footnotes = await self._extractive.compose(question.text, sources)
+    async def _extract(self, asked: str, sources: Sequence[Source], notices: Sequence[Notice]) -> Answer:
+        text, footnotes = await self._extractive.compose(asked, sources)
         if not text:
             return Answer(
                 outcome=Outcome.NOTHING_FOUND,
                 notices=(*notices, Notice(kind=NoticeKind.NO_RELEVANT_PASSAGE)),
             )
-        return Answer(outcome=Outcome.ANSWERED, text=text, footnotes=footnotes, notices=tuple(notices))
+        return Answer(
+            outcome=Outcome.ANSWERED,
+            text=defuse(text),
+            footnotes=_harmless(footnotes),
+            notices=tuple(notices),
+        )
 
 
 class _Attempt:
     """One model's go at an answer."""
 
     def __init__(self, model: LanguageModel, sources: Sequence[Source], show: Show, trace: Trace) -> None:
-        self.writer = FootnoteWriter(sources)
         self.notices: list[Notice] = []
+        # What can't be seen goes first, lest a mark hides from the writer; links last, once marks are known.
+        self._visible = VisibleText()
+        self._writer = FootnoteWriter(sources)
+        self._defuser = Defuser()
         self._model = model
         self._show = show
         self._trace = trace
 
+    @property
+    def text(self) -> str:
+        """What a reader may see."""
+        return self._defuser.text
+
     async def run(self, prompt: Prompt) -> None:
-        """Raises ModelFailed; what was written until then stands in `writer`."""
+        """Raises ModelFailed; what was written until then stands in `text`."""
         try:
             async with aclosing(self._model.stream(prompt)) as stream:
                 async for piece in stream:
                     if isinstance(piece, Completion):
                         self._end(piece)
                     else:
-                        self._draw(self.writer.feed(piece))
+                        self._draw(self._defuser.feed(self._writer.feed(self._visible.feed(piece))))
         finally:
-            self.writer.finish()
-        if not self.writer.text.strip():
+            self._defuser.feed(self._writer.finish())
+            self._defuser.finish()
+        if not self.text.strip():
             raise ModelFailed("gave no text")
 
     def _draw(self, grown: str) -> None:
         if grown:
             self._trace.mark("first_text")
-            self._show(Draft(text=self.writer.text, footnotes=self.writer.footnotes()))
+            self._show(Draft(text=self.text, footnotes=_harmless(self._writer.footnotes())))
 
     def _end(self, completion: Completion) -> None:
         if completion.finish_reason in _CUTS:
@@ -151,12 +163,17 @@ class _Attempt:
         )
 
     def answer(self, earlier: Sequence[Notice]) -> Answer:
-        if self.writer.n_unknown_marks:
+        if self._writer.n_unknown_marks:
             self.notices.append(Notice(kind=NoticeKind.UNKNOWN_MARKS_DROPPED))
         return Answer(
             outcome=Outcome.ANSWERED,
-            text=self.writer.text,
-            footnotes=self.writer.footnotes(),
+            text=self.text,
+            footnotes=_harmless(self._writer.footnotes()),
             notices=(*earlier, *self.notices),
             model=self._model.name,
         )
+
+
+def _harmless(footnotes: Sequence[Footnote]) -> tuple[Footnote, ...]:
+    """A page chose its title; its quotes stay verbatim, and an app shows them as such."""
+    return tuple(replace(footnote, title=defuse(footnote.title)) for footnote in footnotes)

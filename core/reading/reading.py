@@ -1,20 +1,25 @@
-"""Pages read side by side, until there are enough."""
+"""Pages read side by side, until there are enough; those that come later are only kept."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
 
 from core.errors import PageFailed, PageFailure
-from core.ports import Extractor, Fetcher
+from core.ports import Clock, Extractor, Fetcher
+from core.reading.keeping import Keeping
 from core.resilience import Deadline
-from core.types import Page, PageKind, SearchHit
+from core.types import Document, KeptPage, Page, PageKind, SearchHit
 
 log = structlog.get_logger(__name__)
+
+StartRead = Callable[[Coroutine[None, None, None]], None]
+"""Begins a read that may go on until its question has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +48,14 @@ class SkippedPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadPages:
-    """pages: in the order of the hits, so that reading speed decides nothing."""
+    """pages: in the order of the hits, so that reading speed decides nothing.
+
+    recalled: those that were not fetched but came from the library, by the URL asked for.
+    """
 
     pages: tuple[Page, ...]
     skipped: tuple[SkippedPage, ...]
+    recalled: Mapping[str, KeptPage]
 
 
 class ReadingWatcher(Protocol):
@@ -75,66 +84,136 @@ class _Tally:
         return len(self.pages) + len(self.skipped)
 
 
+class ClosedWeb:
+    """A Fetcher for when only the library is asked."""
+
+    async def fetch(self, url: str) -> Document:
+        raise PageFailed(PageFailure.UNREACHABLE, "the web was not to be asked")
+
+    async def refetch(self, kept: KeptPage) -> Document | None:
+        return await self.fetch(kept.requested_url)
+
+
 class Reading:
-    def __init__(self, fetcher: Fetcher, extractor: Extractor, limits: ReadingLimits | None = None) -> None:
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        extractor: Extractor,
+        keeping: Keeping,
+        clock: Clock,
+        limits: ReadingLimits | None = None,
+    ) -> None:
         self._fetcher = fetcher
         self._extractor = extractor
+        self._keeping = keeping
+        self._clock = clock
         self._limits = limits or ReadingLimits()
+
+    @asynccontextmanager
+    async def question(self) -> AsyncGenerator[StartRead]:
+        """Around a question's whole work: ends the reads that are still going on when it has its answer."""
+        with self._keeping.held_back():
+            async with asyncio.TaskGroup() as group:
+                tasks: list[asyncio.Task[None]] = []
+                try:
+                    yield lambda work: tasks.append(group.create_task(work))
+                finally:
+                    for task in tasks:
+                        task.cancel()
 
     async def read(
         self,
         hits: Sequence[SearchHit],
         *,
         asked_urls: Sequence[str],
+        start: StartRead,
         deadline: Deadline,
         watcher: ReadingWatcher,
+        kept_hits: bool = False,
     ) -> ReadPages:
         """The pages behind the asked URLs and the hits; for a hit whose page failed, its snippet.
 
-        One unreadable page never fails the others.
+        One unreadable page never fails the others. Fresh pages come from the library.
+        kept_hits: the hits are the library's, and their pages are taken however old they are.
         """
         asked = tuple(dict.fromkeys(asked_urls))
         urls = tuple(dict.fromkeys([*asked, *(hit.url for hit in hits)]))
         urls = urls[: max(self._limits.max_started, len(asked))]
-        tally = await self._gather(urls, asked, deadline, watcher)
+        # What a person names may be for their eyes, and they want it as it is now: neither kept nor recalled.
+        kept = await self._keeping.recall([url for url in urls if url not in asked])
+        taken = {url: page for url, page in kept.items() if kept_hits or self._keeping.is_fresh(page)}
+        results: asyncio.Queue[tuple[str, Page | PageFailure]] = asyncio.Queue()
+        for url in urls:
+            if url in taken:
+                results.put_nowait((url, taken[url].page))
+            else:
+                start(self._read_one(url, kept.get(url), results, keep=url not in asked))
+        tally = await self._gather(results, urls, asked, deadline, watcher)
         for url in urls:
             if url not in tally.pages:
                 tally.skipped.setdefault(url, PageFailure.TIMEOUT)
         pages = {**_snippets(hits, tally.skipped), **tally.pages}
         skipped = (SkippedPage(url=url, reason=reason) for url, reason in tally.skipped.items())
-        return ReadPages(pages=tuple(pages[url] for url in urls if url in pages), skipped=tuple(skipped))
+        return ReadPages(
+            pages=tuple(pages[url] for url in urls if url in pages),
+            skipped=tuple(skipped),
+            recalled=taken,
+        )
 
     async def _gather(
-        self, urls: Sequence[str], asked: Sequence[str], deadline: Deadline, watcher: ReadingWatcher
+        self,
+        results: asyncio.Queue[tuple[str, Page | PageFailure]],
+        urls: Sequence[str],
+        asked: Sequence[str],
+        deadline: Deadline,
+        watcher: ReadingWatcher,
     ) -> _Tally:
         tally = _Tally()
-        results: asyncio.Queue[tuple[str, Page | PageFailure]] = asyncio.Queue()
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._read_one(url, results)) for url in urls]
-            watcher.counted(0, len(urls))
-            wait = _Patience(self._limits, asked, deadline)
-            while tally.done < len(urls) and (left_s := wait.left_s(tally)) > 0:
-                try:
-                    async with asyncio.timeout(left_s):
-                        url, result = await results.get()
-                except TimeoutError:
-                    continue
-                tally.add(url, result)
-                if isinstance(result, Page):
-                    watcher.arrived(result)
-                watcher.counted(tally.done, len(urls))
-            for task in tasks:
-                task.cancel()
+        watcher.counted(0, len(urls))
+        wait = _Patience(self._limits, asked, deadline)
+        while tally.done < len(urls) and (left_s := wait.left_s(tally)) > 0:
+            try:
+                async with asyncio.timeout(left_s):
+                    url, result = await results.get()
+            except TimeoutError:
+                continue
+            tally.add(url, result)
+            if isinstance(result, Page):
+                watcher.arrived(result)
+            watcher.counted(tally.done, len(urls))
         return tally
 
-    async def _read_one(self, url: str, results: asyncio.Queue[tuple[str, Page | PageFailure]]) -> None:
-        result: Page | PageFailure
+    async def _read_one(
+        self,
+        url: str,
+        old: KeptPage | None,
+        results: asyncio.Queue[tuple[str, Page | PageFailure]],
+        *,
+        keep: bool,
+    ) -> None:
+        """old: what the library has of it, which has to be asked for anew."""
         try:
-            result = await self._extractor.extract(await self._fetcher.fetch(url))
+            new = await self._live(url, old)
         except PageFailed as failure:
             log.info("page.skipped", reason=failure.reason.value, detail=str(failure))
-            result = failure.reason
-        results.put_nowait((url, result))
+            results.put_nowait((url, failure.reason))
+            return
+        results.put_nowait((url, new.page))
+        if keep:
+            self._keeping.note(new)
+
+    async def _live(self, url: str, old: KeptPage | None) -> KeptPage:
+        """As it is now, whether it had to be sent again or not. Raises PageFailed."""
+        if old is None:
+            document = await self._fetcher.fetch(url)
+        elif (changed := await self._fetcher.refetch(old)) is None:
+            return replace(old, read_at=self._clock.now())
+        else:
+            document = changed
+        page = await self._extractor.extract(document)
+        return KeptPage(
+            page=page, requested_url=url, read_at=self._clock.now(), validators=document.validators
+        )
 
 
 class _Patience:

@@ -97,6 +97,8 @@ _DENIED_NAMES = frozenset(
 _PLAIN_URL = re.compile(r"[!-\[\]-~]*")  # visible ASCII but the backslash
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # "ends in a number", WHATWG URL, section 3.5
+# What follows is a path to urllib and a host to browsers, WHATWG URL, section 4.4.
+_EMPTY_HOST = re.compile(r"(?:https?:)?///", re.IGNORECASE)
 
 _TYPED_URL = re.compile(r"https?://[\w\[][^\s<>\"|`、。，！？；：「」『』（）【】《》]*", re.IGNORECASE)
 _CLOSERS = {")": "(", "]": "[", "}": "{"}
@@ -136,6 +138,8 @@ def check_url(raw: str, policy: AddressPolicy) -> URL:
 def check_redirect(from_url: URL, location: str, policy: AddressPolicy) -> URL:
     """Where a redirect leads, judged like any URL. The scheme may stay or become https. Raises UrlRefused."""
     _check_characters(location)
+    if _EMPTY_HOST.match(location):
+        raise UrlRefused("redirect without a host")
     try:
         target = urljoin(str(from_url), location)
     except ValueError as error:
@@ -232,7 +236,7 @@ def _checked_v6(host: str) -> str:
 
 def _checked_labels(host: str) -> str:
     """UTS 46 first, then every rule on what came out: "①" is a 1 to whoever connects."""
-    mapped = idna.uts46_remap(host, std3_rules=False, transitional=False).removesuffix(".")
+    mapped = idna.uts46_remap(host, std3_rules=False).removesuffix(".")
     labels = [_checked_label(label) for label in mapped.split(".")]
     name = ".".join(labels)
     if len(name) > MAX_HOST_CHARS:

@@ -13,10 +13,13 @@ from core.answering.answering import Answering
 from core.answering.extractive import ExtractiveAnswer
 from core.answering.writing import Writing
 from core.asking.limits import Admission
+from core.asking.planning import Planning
 from core.errors import SurfaceFailed
-from core.ports import LanguageModel, SearchProvider
+from core.ports import Clock, LanguageModel, SearchProvider
 from core.ranking.ranking import Ranking
+from core.reading.passages import split_page
 from core.reading.reading import Reading
+from core.searching.library import LibrarySearch
 from core.searching.search import Search
 from core.service import QuestionService
 from core.types import (
@@ -27,8 +30,12 @@ from core.types import (
     Document,
     Draft,
     FinishReason,
+    KeptPage,
+    Notice,
     NoticeKind,
     Outcome,
+    Page,
+    PageKind,
     Progress,
     Question,
     SearchHit,
@@ -41,9 +48,11 @@ from tests.fakes import (
     FakeFetcher,
     FakeLanguageModel,
     FakeLibrary,
+    FakePageStore,
     FakeRateLimiter,
     FakeReplySurface,
     FakeSearchProvider,
+    fake_keeping,
 )
 
 TIDES = "Tides\n\nThe moon raises the tides. The sun raises smaller ones of its own. They follow the moon."
@@ -86,12 +95,16 @@ class World:
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     limiter: FakeRateLimiter = field(default_factory=FakeRateLimiter)
     library: FakeLibrary = field(default_factory=FakeLibrary)
+    store: FakePageStore = field(default_factory=FakePageStore)
     question_s: float = 5.0
+    final_draw_s: float = 0.5
+    clock: Clock = field(default_factory=FakeClock)
 
     def service(self) -> QuestionService:
         answering = Answering(
-            search=Search(self.providers),
-            reading=Reading(self.fetcher, FakeExtractor()),
+            planning=Planning(self.model, limit_s=0.05),
+            search=Search(self.providers, library=LibrarySearch(self.store, self.embedder)),
+            reading=Reading(self.fetcher, FakeExtractor(), fake_keeping(self.store), FakeClock()),
             embedder=self.embedder,
             ranking=Ranking(library=self.library, fallback=FakeLibrary(), embedder=self.embedder),
             writing=Writing(self.model, ExtractiveAnswer(self.embedder)),
@@ -99,9 +112,9 @@ class World:
         return QuestionService(
             admission=Admission(self.limiter, max_question_chars=200),
             answering=answering,
-            clock=FakeClock(),
+            clock=self.clock,
             question_s=self.question_s,
-            final_draw_s=0.5,
+            final_draw_s=self.final_draw_s,
         )
 
     async def ask(self, text: str = "What raises the tides?") -> tuple[Answer, FakeReplySurface]:
@@ -377,3 +390,43 @@ async def test_a_surface_that_never_takes_the_answer_does_not_hold_the_question_
         await World().service().handle(question(), DeafSurface())
 
     assert "answer.undelivered" in [entry["event"] for entry in logs]
+
+
+async def test_when_no_engine_can_be_asked_kept_pages_answer_and_the_reader_is_told() -> None:
+    world = World(providers=[FakeSearchProvider(fails_with="is over its quota", name="First")], model=None)
+    kept = Page(
+        url="https://a.example/tides",
+        title="Tides",
+        text=PAGES["https://a.example/tides"],
+        kind=PageKind.HTML,
+    )
+    await world.store.keep(
+        [KeptPage(page=kept, requested_url=kept.url, read_at=datetime(2025, 12, 30, tzinfo=UTC))],
+        split_page(kept),
+        {},
+    )
+
+    answer, _ = await world.ask()
+
+    assert answer.outcome is Outcome.ANSWERED
+    assert [note.url for note in answer.footnotes] == [kept.url]
+    assert Notice(kind=NoticeKind.FROM_LIBRARY, detail="read 2025-12-30") in answer.notices
+    assert Notice(kind=NoticeKind.SEARCH_FAILED, detail="First is over its quota") in answer.notices
+    assert world.fetcher.fetched == []
+
+
+async def test_an_answer_from_the_live_web_never_rests_on_kept_pages_that_were_not_found() -> None:
+    world = World()
+    old = Page(
+        url="https://old.example/", title="Tides", text="The sun raises the tides.", kind=PageKind.HTML
+    )
+    await world.store.keep(
+        [KeptPage(page=old, requested_url=old.url, read_at=datetime(2025, 12, 30, tzinfo=UTC))],
+        split_page(old),
+        {},
+    )
+
+    answer, _ = await world.ask()
+
+    assert "https://old.example/" not in [note.url for note in answer.footnotes]
+    assert NoticeKind.FROM_LIBRARY not in kinds(answer)

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +164,13 @@ class LocalEmbedder:
         known.update(zip(missing, computed, strict=True))
         self._remember(known)
         return np.stack([known[_key(_readable(text))] for text in texts])
+
+    def remembered(self, texts: Sequence[str]) -> Mapping[str, Vectors]:
+        keys = {text: _key(_readable(text)) for text in texts}
+        return {text: self._vectors[key] for text, key in keys.items() if key in self._vectors}
+
+    def remember(self, vectors: Mapping[str, Vectors]) -> None:
+        self._remember({_key(_readable(text)): row for text, row in vectors.items()})
 
     def close(self) -> None:
         """Waits for the texts in work, drops those that wait."""

@@ -1,4 +1,4 @@
-"""The library in LanceDB: scores now, and the place where pages will be kept.
+"""Scores from LanceDB.
 
 Each question gets a table of its own, cloned from an empty one that carries the index's configuration,
 and dropped when its scores are read. So the statistics are this question's alone, nothing grows, and
@@ -8,18 +8,16 @@ questions don't wait for each other (docs/adr/0003-ranking-through-lancedb.md ha
 from __future__ import annotations
 
 import asyncio
-import importlib
-import shutil
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
-from core.errors import LibraryFailed
+from core.providers.storage.healing import LANCE_FAULTS, HealingPlace, reason, storable
 from core.types import Passage, Vectors
 
 if TYPE_CHECKING:
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     from lancedb.table import AsyncTable
 
 log = structlog.get_logger(__name__)
-
-CACHE_BYTES = 16 * 2**20
-"""For LanceDB's index cache, and as much for its metadata: the defaults are 6 GiB and 1 GiB."""
 
 LEXICAL_TEMPLATE = "template_lexical_v1"
 DENSE_TEMPLATE = "template_dense_v1_{dimensions}"
@@ -41,105 +36,54 @@ LEFTOVER_AGE_S = 600
 
 DROP_LIMIT_S = 1.0
 
-# What lancedb and pyarrow raise; they have no common class of their own.
-_LANCE_FAULTS = (OSError, RuntimeError, ValueError, KeyError, TypeError)
-
-_Scores = TypeVar("_Scores")
-
 
 class LanceLibrary:
-    """directory: a cache. A broken one is renamed, kept until the next one breaks, and begun anew.
+    """directory: a cache on a local disk. A broken one is renamed, kept until the next one breaks, and
+    begun anew.
 
     Belongs to one event loop. Opened by the first question or by `prepare`.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._connection: AsyncConnection | None = None
-        self._opening = asyncio.Lock()
+        self._place = HealingPlace(str(directory), _set_up)
 
     async def prepare(self) -> None:
         """Open the library and clear away what killed processes left. Raises LibraryFailed."""
-        connection = await self._open()
+        connection = await self._place.opened()
         try:
             await _drop_leftovers(connection)
-        except _LANCE_FAULTS as error:
-            log.warning("library.cleaning_failed", reason=_reason(error))
+        except LANCE_FAULTS as error:
+            log.warning("library.cleaning_failed", reason=reason(error))
 
     async def lexical_scores(self, question: str, passages: Sequence[Passage]) -> Sequence[float]:
-        texts = [_storable(passage.embedded_text) for passage in passages]
+        texts = [storable(passage.embedded_text) for passage in passages]
 
         async def score(connection: AsyncConnection) -> Sequence[float]:
-            return await _lexical_scores(connection, self._directory, _storable(question), texts)
+            return await _lexical_scores(connection, self._directory, storable(question), texts)
 
-        return await self._healing(score) if texts else ()
+        return await self._place.run(score) if texts else ()
 
     async def dense_scores(self, question: Vectors, passages: Vectors) -> Sequence[float]:
         async def score(connection: AsyncConnection) -> Sequence[float]:
             return await _dense_scores(connection, self._directory, question, passages)
 
-        return await self._healing(score) if len(passages) else ()
+        return await self._place.run(score) if len(passages) else ()
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()  # type: ignore[no-untyped-call]  # lancedb leaves it untyped
-            self._connection = None
-
-    async def _healing(self, score: Callable[[AsyncConnection], Awaitable[_Scores]]) -> _Scores:
-        """Tries a second time on a library opened anew: that is what mends or replaces a broken one."""
-        connection = await self._open()
-        try:
-            return await score(connection)
-        except _LANCE_FAULTS as error:
-            log.warning("library.reopened", reason=_reason(error))
-        if self._connection is connection:
-            self._connection = None
-        connection = await self._open()
-        try:
-            return await score(connection)
-        except _LANCE_FAULTS as error:
-            raise LibraryFailed(_reason(error)) from error
-
-    async def _open(self) -> AsyncConnection:
-        async with self._opening:
-            if self._connection is None:
-                try:
-                    self._connection = await _connect(self._directory)
-                except _LANCE_FAULTS as error:
-                    self._connection = await self._begin_anew(error)
-            return self._connection
-
-    async def _begin_anew(self, error: Exception) -> AsyncConnection:
-        try:
-            aside = await asyncio.to_thread(_set_aside, self._directory)
-            log.warning("library.set_aside", path=str(aside), reason=_reason(error))
-            return await _connect(self._directory)
-        except _LANCE_FAULTS as second:
-            raise LibraryFailed(_reason(second)) from second
+        self._place.close()
 
 
-async def _connect(directory: Path) -> AsyncConnection:
-    """An open library whose template has answered a query: what is broken shows here."""
-    lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")  # a second of work
-    session = lancedb.Session(index_cache_size_bytes=CACHE_BYTES, metadata_cache_size_bytes=CACHE_BYTES)
-    connection: AsyncConnection = await lancedb.connect_async(directory, session=session)
+async def _set_up(connection: AsyncConnection) -> AsyncConnection:
+    """The same connection, whose template has answered a query: what is broken shows here."""
+    from lancedb.index import FTS
+
     template = await connection.create_table(LEXICAL_TEMPLATE, schema=_lexical_schema(), exist_ok=True)
     if not await template.list_indices():
         # Words are found by ICU's dictionaries, which know Chinese, Japanese and Thai too.
-        await template.create_index("text", config=lancedb.index.FTS(base_tokenizer="icu"))
+        await template.create_index("text", config=FTS(base_tokenizer="icu"))
     await _search_text(template, "probe", limit=1)
     return connection
-
-
-def _set_aside(directory: Path) -> Path:
-    """Where it went. One is kept, to be looked at; an older one makes room."""
-    aside = directory.with_name(f"{directory.name}.broken")
-    if aside.is_dir():
-        shutil.rmtree(aside)
-    else:
-        aside.unlink(missing_ok=True)
-    directory.replace(aside)
-    return aside
 
 
 async def _drop_leftovers(connection: AsyncConnection) -> None:
@@ -156,14 +100,14 @@ async def _question_table(
 ) -> AsyncGenerator[AsyncTable]:
     """An empty table like the template, for one question."""
     name = f"{QUESTION_PREFIX}{int(time.time())}_{uuid.uuid4().hex}"
-    table = await connection.clone_table(name, str(directory / f"{template}.lance"))
     try:
-        yield table
-    finally:
-        table.close()  # type: ignore[no-untyped-call]  # lancedb leaves it untyped
-        with suppress(*_LANCE_FAULTS):  # what stays is cleared away at the next start
+        table = await connection.clone_table(name, str(directory / f"{template}.lance"))
+        with closing(table):
+            yield table
+    finally:  # a clone that was cut off may have left its files too
+        with suppress(*LANCE_FAULTS):  # what stays is cleared away at the next start
             async with asyncio.timeout(DROP_LIMIT_S):
-                await connection.drop_table(name)
+                await connection.drop_table(name, ignore_missing=True)
 
 
 async def _lexical_scores(
@@ -214,12 +158,3 @@ def _dense_schema(dimensions: int) -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([("row", pa.int32()), ("vector", pa.list_(pa.float32(), dimensions))])
-
-
-def _storable(text: str) -> str:
-    """Lone surrogates have no UTF-8."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

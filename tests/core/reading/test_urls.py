@@ -66,6 +66,7 @@ def may_connect(address: str, port: int = 443, policy: AddressPolicy = POLICY) -
         ("http://xn--bcher-kva.example.org/", "http://xn--bcher-kva.example.org/"),
         ("http://ｅｘａｍｐｌｅ。ｏｒｇ/", "http://example.org/"),
         ("http://a_b.example.org/", "http://a_b.example.org/"),
+        ("http://a_.example.org/", "http://a_.example.org/"),
         ("http://_dmarc.example.org/", "http://_dmarc.example.org/"),
         ("http://127.0.0.1.example.org/", "http://127.0.0.1.example.org/"),
         ("http://0x7f.example.org/", "http://0x7f.example.org/"),
@@ -78,7 +79,9 @@ def may_connect(address: str, port: int = 443, policy: AddressPolicy = POLICY) -
     ],
 )
 def test_a_public_web_url_is_sent_as_it_was_judged(raw: str, sent: str) -> None:
-    assert str(check_url(raw, POLICY)) == sent
+    url = check_url(raw, POLICY)
+    assert str(url) == sent
+    assert url.explicit_port is None
 
 
 def test_2048_characters_pass_and_one_more_does_not() -> None:
@@ -142,6 +145,9 @@ def test_2048_characters_pass_and_one_more_does_not() -> None:
         "http://-example.org/",
         "http://example-.org/",
         "http://exa!mple.org/",
+        "http://exa;mple.org/",
+        "http://;example.org/",
+        "http://example;.org/",
         "http://example.org,/",
         "http://xn--a.example.org/",
         "http://xn--.example.org/",
@@ -149,6 +155,7 @@ def test_2048_characters_pass_and_one_more_does_not() -> None:
         "http://a\u0300\u0301\u05d0.example.org/",
         "http://i❤.example.org/",
         f"http://{'a' * 64}.org/",
+        f"http://{'a.' * 125}info/",
         f"http://{'a.' * 126}org/",
         f"http://{'ü' * 60}.org/",
         f"http://{'ü.' * 126}",
@@ -176,7 +183,8 @@ def test_other_shapes_are_refused(raw: str) -> None:
         "1", "1.1", "1.1.1", "1.1.1.1.1", "1.1.1.1.", "01.1.1.1", "1.1.1.01", "001.1.1.1", "256.1.1.1",
         "1.1.1.256",
         "0x1.1.1.1", "0x01010101", "1.1.1.0x1", "0X1010101", "16843009", "1.1.257", "1.65793", "0b1.1.1.1",
-        "example.1", "example.0x", "example.0xff", "example.08", "①.1.1.1", "１.１.１.１", "1。1。1。1",
+        "example.1", "example.0x", "example.0xff", "example.0xabcde", "example.08",
+        "①.1.1.1", "１.１.１.１", "1。1。1。1",
         "1.1.1.¹",
         "1.1.1.", "٠.٠.٠.١",
     ],
@@ -236,9 +244,39 @@ def test_an_ipv6_host_is_judged_as_the_address_it_is(number: int) -> None:
 def test_a_url_is_not_sent_if_the_client_would_read_another_host_or_port_in_it(
     host: str, port: int | None
 ) -> None:
-    with pytest.raises(UrlRefused):
+    with pytest.raises(UrlRefused, match=r"^blocked: parsers disagree$"):
         _as_sent("http://example.org/", host, port)
     assert str(_as_sent("http://example.org/", "example.org", None)) == "http://example.org/"
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule"),
+    [
+        ("http://example.org/" + "a" * 2_048, "length"),
+        ("http://example.org/ ", "characters"),
+        ("ftp://example.org/", "scheme"),
+        ("http://example.org:8080/", "port"),
+        ("http://example.org:http/", "not a URL"),
+        ("http://[::1", "not a URL"),
+        ("https://example.org:443@127.0.0.1/", "user information"),
+        ("http://127.0.0.1%2eexample.org/", "encoded host"),
+        ("http://[fe80::1%25eth0]/", "encoded host"),
+        ("http://[2606:4700::8.8.8.8]/", "embedded address"),
+        ("http://", "host length"),
+        (f"http://{'a.' * 127}org/", "host length"),
+        (f"http://{'ü.' * 80}org/", "host length"),
+        ("http://exa!mple.org/", "host name"),
+        ("http://0x7f.1/", "number for a host"),
+        ("http://a/", "single-label name"),
+        ("http://printer.local/", "special-use name"),
+        ("http://127.0.0.1/", "address"),
+        ("http://[::ffff:7f00:1]/", "address"),
+    ],
+)
+def test_each_rule_refuses_on_its_own_and_is_named_for_the_logs(raw: str, rule: str) -> None:
+    with pytest.raises(UrlRefused) as raised:
+        check_url(raw, POLICY)
+    assert str(raised.value) == f"blocked: {rule}"
 
 
 def test_a_refusal_is_a_blocked_page() -> None:
@@ -331,6 +369,21 @@ def test_a_loopback_port_opens_127_0_0_1_and_nothing_else() -> None:
     assert may_connect("1.1.1.1", 443, policy)
 
 
+@pytest.mark.parametrize(
+    ("addresses", "rule"),
+    [
+        ([], "name without an address"),
+        (["1.1.1.1"] * 17, "name with too many addresses"),
+        (["1.1.1.1", "example.org"], "not an address"),
+        (["1.1.1.1", "10.0.0.1"], "address"),
+    ],
+)
+def test_each_rule_about_answers_is_named_for_the_logs(addresses: Sequence[str], rule: str) -> None:
+    with pytest.raises(UrlRefused) as raised:
+        check_answers(addresses, 443, POLICY)
+    assert str(raised.value) == f"blocked: {rule}"
+
+
 def are_allowed(addresses: Sequence[str]) -> bool:
     try:
         check_answers(addresses, 443, POLICY)
@@ -367,6 +420,7 @@ def test_sixteen_answers_are_taken_and_no_seventeenth() -> None:
         ("http://example.org/a", "https://example.org/a", "https://example.org/a"),
         ("https://example.org/a", "https://example.com/", "https://example.com/"),
         ("http://example.org/a", "http://1.1.1.1/", "http://1.1.1.1/"),
+        ("https://example.org/a", "https:b", "https://example.org/b"),
     ],
 )
 def test_a_redirect_leads_where_a_browser_would_go(from_url: str, location: str, to_url: str) -> None:
@@ -395,6 +449,29 @@ def test_a_redirect_leads_where_a_browser_would_go(from_url: str, location: str,
 def test_a_redirect_is_refused_as_any_url_would_be_and_never_gives_up_encryption(location: str) -> None:
     with pytest.raises(UrlRefused):
         check_redirect(URL("https://example.org/start"), location, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("location", "rule"),
+    [
+        ("http://example.org/", "redirect to a scheme without encryption"),
+        ("https://[::1", "not a URL"),
+        ("/a\tb", "characters"),
+        ("///127.0.0.1/", "redirect without a host"),
+        ("///example.com/", "redirect without a host"),
+        ("////example.com/", "redirect without a host"),
+        ("HTTPS:///example.com/", "redirect without a host"),
+        ("http:///example.com/", "redirect without a host"),
+        ("http:/example.com/", "host length"),
+        ("javascript:alert(1)", "scheme"),
+        ("gopher://127.0.0.1:80/_", "scheme"),
+        ("https://example.com@127.0.0.1/", "user information"),
+    ],
+)
+def test_each_rule_about_redirects_is_named_for_the_logs(location: str, rule: str) -> None:
+    with pytest.raises(UrlRefused) as raised:
+        check_redirect(URL("https://example.org/start"), location, POLICY)
+    assert str(raised.value) == f"blocked: {rule}"
 
 
 @given(st.text(max_size=100))
@@ -433,10 +510,24 @@ def test_any_location_is_allowed_or_refused(location: str) -> None:
         ("https://example.org/a?", ["https://example.org/a"]),
         ("https://example.org/a…", ["https://example.org/a"]),
         ("https://example.org/))))", ["https://example.org/"]),
+        ("(see https://example.org/(a)y)", ["https://example.org/(a)y"]),
+        ("https://example.org/(oo)", ["https://example.org/(oo)"]),
+        ("https://example.org/{a}", ["https://example.org/{a}"]),
     ],
 )  # fmt: skip
 def test_urls_are_found_as_a_reader_would_see_them(text: str, urls: list[str]) -> None:
     assert find_urls(text) == urls
+
+
+@pytest.mark.parametrize("mark", '<>"|`、。，！？；：「」『』（）【】《》')
+def test_a_url_ends_at_a_mark_that_none_holds(mark: str) -> None:
+    assert find_urls(f"https://example.org/a{mark}b") == ["https://example.org/a"]
+
+
+@pytest.mark.parametrize("mark", ".,;:!?'*_~…’”»)]}")
+def test_a_mark_at_the_end_of_a_url_is_the_sentences(mark: str) -> None:
+    assert find_urls(f"https://example.org/a{mark} b") == ["https://example.org/a"]
+    assert find_urls(f"https://example.org/a{mark}b") == [f"https://example.org/a{mark}b"]
 
 
 @given(st.text(st.sampled_from("htps:/.()[]{}!?a <|"), max_size=200))

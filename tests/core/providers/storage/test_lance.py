@@ -1,5 +1,4 @@
 import asyncio
-import os
 import resource
 import shutil
 import time
@@ -11,6 +10,7 @@ from structlog.testing import capture_logs
 from core.errors import LibraryFailed
 from core.providers.storage.lance import LEFTOVER_AGE_S, LEXICAL_TEMPLATE, QUESTION_PREFIX, LanceLibrary
 from core.types import Passage
+from tests.core.providers.storage.damage import break_files
 
 OTTERS = [
     Passage(url="u", index=index, text=text, title="")
@@ -139,13 +139,3 @@ async def test_a_full_disk_is_a_failure_and_no_reason_to_throw_the_library_away(
     assert await best_of_otters(library) == 0
     assert not await asyncio.to_thread((tmp_path / "library.broken").exists)
     library.close()
-
-
-def break_files(directory: Path, files: str, damage: str) -> None:
-    found = [path for path in directory.glob(files) if path.is_file()]
-    assert found
-    for path in found:
-        if damage == "removed":
-            path.unlink()
-        else:
-            os.truncate(path, 0 if damage == "emptied" else path.stat().st_size // 2)

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import PageFailed, PageFailure
 from core.providers.web.fetcher import WebFetcher
-from core.types import Document
+from core.types import Document, KeptPage, Page, PageKind, Validators
 from tests.fakes import FakeClock
 from tests.hostile.fetching import loopback_fetcher
 from tests.hostile.web_server import Behaviour, hostile_server, in_turn, redirect, respond
@@ -309,3 +309,46 @@ async def test_a_page_uses_the_connection_of_its_robots_txt() -> None:
     async with hostile_server(behaviours) as server, loopback_fetcher(server, respect_robots=True) as fetcher:
         await fetcher.fetch(server.url("/page"))
     assert server.connections == 1
+
+
+def kept_before(url: str, *, found_url: str = "", validators: Validators) -> KeptPage:
+    page = Page(url=found_url or url, title="", text="Plovers.", kind=PageKind.HTML)
+    return KeptPage(page=page, requested_url=url, read_at=FakeClock().now(), validators=validators)
+
+
+async def test_validators_are_sent_to_the_address_that_gave_them_and_to_no_other() -> None:
+    behaviours = {"/old": redirect("/page"), "/page": respond(status="304 Not Modified")}
+    async with hostile_server(behaviours) as server, loopback_fetcher(server) as fetcher:
+        kept = kept_before(
+            server.url("/old"), found_url=server.url("/page"), validators=Validators(etag='"1"')
+        )
+        assert await fetcher.refetch(kept) is None
+    sent = {exchange.target: exchange.headers.get("If-None-Match") for exchange in server.exchanges}
+    assert (sent["/old"], sent["/page"]) == (None, '"1"')
+
+
+async def test_a_date_is_asked_with_where_there_is_no_entity_tag() -> None:
+    date = "Wed, 21 Oct 2015 07:28:00 GMT"
+    async with (
+        hostile_server({"/page": respond(status="304 Not Modified")}) as server,
+        loopback_fetcher(server) as fetcher,
+    ):
+        kept = kept_before(server.url("/page"), validators=Validators(last_modified=date))
+        assert await fetcher.refetch(kept) is None
+    assert server.exchanges[-1].headers["If-Modified-Since"] == date
+
+
+async def test_a_304_that_nothing_was_asked_for_is_a_failed_page() -> None:
+    async with (
+        hostile_server({"/page": respond(status="304 Not Modified")}) as server,
+        loopback_fetcher(server) as fetcher,
+    ):
+        assert await failure_of(fetcher, server.url("/page")) is PageFailure.STATUS
+        with pytest.raises(PageFailed):
+            await fetcher.refetch(kept_before(server.url("/page"), validators=Validators()))
+
+
+@pytest.mark.parametrize("etag", ['"' + "x" * 300 + '"', '"caf\xe9"'])
+async def test_a_validator_that_is_none_is_not_kept(etag: str) -> None:
+    document = await fetch(respond(PAGE, headers=[f"ETag: {etag}", "Last-Modified: today"]))
+    assert document.validators == Validators(last_modified="today")

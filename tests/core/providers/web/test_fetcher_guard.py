@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +33,7 @@ from core.reading.urls import AddressPolicy, UrlRefused
 from tests.core.reading.test_urls import CASES, cases, may_connect
 from tests.fakes import FakeClock
 from tests.hostile.fetching import QUICK, StubLookUp, loopback_fetcher
-from tests.hostile.web_server import HostileServer, hostile_server, redirect, respond
+from tests.hostile.web_server import HostileServer, hostile_server, once, redirect, respond
 
 PAGE = respond(b"<p>Plovers")
 
@@ -86,6 +91,19 @@ async def test_a_name_that_changes_its_answer_is_judged_by_the_answer_that_is_us
     assert (server.connections, look_up.asked) == (1, ["site.example"] * 2)
 
 
+async def test_a_request_sent_again_after_a_lost_connection_is_judged_again() -> None:
+    """aiohttp repeats a GET once by itself where a connection ends without an answer."""
+    look_up = StubLookUp({"site.example": [["127.0.0.1"], ["10.0.0.1"]]})
+    async with (
+        hostile_server({"/page": PAGE, "/lost": once(b"")}) as server,
+        loopback_fetcher(server, look_up=look_up) as fetcher,
+    ):
+        await fetcher.fetch(named(server, "/page"))
+        assert await failure_of(fetcher, named(server, "/lost")) is PageFailure.BLOCKED
+    assert (server.targets, server.connections) == (["/page", "/lost"], 1)
+    assert look_up.asked == ["site.example"] * 2
+
+
 async def test_a_name_that_does_not_resolve_cannot_be_reached() -> None:
     async with loopback_fetcher() as fetcher:
         assert await failure_of(fetcher, "http://nowhere.example/") is PageFailure.UNREACHABLE
@@ -98,6 +116,36 @@ async def test_a_name_server_that_is_silent_is_given_up() -> None:
 
     async with loopback_fetcher(look_up=silent) as fetcher:
         assert await failure_of(fetcher, "http://slow.example/") is PageFailure.TIMEOUT
+
+
+async def test_a_look_up_has_a_time_limit_of_its_own() -> None:
+    async def silent(_: str) -> Sequence[str]:
+        await asyncio.Event().wait()
+        return []
+
+    resolver = GuardedResolver(AddressPolicy(), silent, timeout_s=0.01)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1) as outer:
+            await resolver.resolve("slow.example", 443)
+    assert not outer.expired()
+
+
+async def test_judged_answers_are_handed_on_as_addresses_that_need_no_look_up() -> None:
+    look_up = StubLookUp({"site.example": [["1.1.1.1", "2606:4700::1111"]]})
+    results = await GuardedResolver(AddressPolicy(), look_up, timeout_s=1).resolve("site.example", 443)
+    numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    expected = [("1.1.1.1", socket.AF_INET), ("2606:4700::1111", socket.AF_INET6)]
+    assert results == [
+        {
+            "hostname": "site.example",
+            "host": host,
+            "port": 443,
+            "family": family,
+            "proto": 0,
+            "flags": numeric,
+        }
+        for host, family in expected
+    ]
 
 
 async def test_the_system_answers_for_localhost_and_the_guard_refuses_it() -> None:
@@ -115,6 +163,31 @@ async def test_a_look_up_blocks_neither_the_loop_nor_the_loops_own_threads() -> 
     assert await look_up("127.0.0.1") == ["127.0.0.1"]
     assert any(thread.name.startswith("look-up") for thread in threading.enumerate())
     look_up.close()
+
+
+async def test_closing_waits_for_no_look_up_and_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    name_server_answers = threading.Event()
+
+    def getaddrinfo(host: object, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        name_server_answers.wait(5)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    look_up = SystemLookUp(max_threads=1)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(look_up("a.example"))
+            waiting = tasks.create_task(look_up("b.example"))
+            await asyncio.sleep(0.02)
+            began_s = time.monotonic()
+            look_up.close()
+            assert time.monotonic() - began_s < 1
+            name_server_answers.set()
+    finally:
+        name_server_answers.set()
+    assert (running.result(), waiting.cancelled(), asked) == ([], True, ["a.example"])
 
 
 # Sockets
@@ -154,8 +227,11 @@ async def test_no_denied_public_case_reaches_a_socket_and_every_allowed_one_does
 @given(address=st.ip_addresses().map(str), port=st.sampled_from([22, 80, 443]))
 def test_a_socket_is_made_for_a_public_address_only(address: str, port: int) -> None:
     with no_sockets() as wanted, pytest.raises(OSError, match=r"blocked: address|no sockets here"):
-        open_socket(AddressPolicy(), (socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port)))
-    assert bool(wanted) == may_connect(address, port)
+        open_socket(
+            AddressPolicy(), (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))
+        )
+    made = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    assert wanted == ([made] if may_connect(address, port) else [])
 
 
 @pytest.mark.parametrize("answers", [["127.0.0.1"], ["127.0.0.1", "10.0.0.1"], ["10.0.0.1", "fd00::1"]])
@@ -204,10 +280,11 @@ async def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def self_signed(tmp_path: Path) -> ssl.SSLContext:
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """For site.example and 127.0.0.1, signed by itself; and its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("openssl is not installed: no certificate to refuse")
+        pytest.skip("openssl is not installed: no certificate to judge")
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     subprocess.run(
         [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
@@ -215,21 +292,34 @@ def self_signed(tmp_path: Path) -> ssl.SSLContext:
          "-out", certificate, "-keyout", key],
         check=True, capture_output=True,
     )  # fmt: skip
+    return certificate, key
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(certificate: tuple[Path, Path]) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-async def test_a_certificate_that_nobody_vouches_for_is_refused(self_signed: ssl.SSLContext) -> None:
+    context.load_cert_chain(*certificate)
     look_up = StubLookUp({"site.example": [["127.0.0.1"]]})
     async with (
-        hostile_server({"/page": PAGE}, tls=self_signed) as server,
+        hostile_server({"/page": PAGE}, tls=context) as server,
         loopback_fetcher(server, look_up=look_up) as fetcher,
     ):
         for host in ("127.0.0.1", "site.example"):
             url = f"https://{host}:{server.port}/page"
             assert await failure_of(fetcher, url) is PageFailure.UNREACHABLE
     assert server.exchanges == []
+
+
+def test_a_certificate_that_is_vouched_for_is_taken_for_the_hosts_it_names(
+    certificate: tuple[Path, Path],
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile.fetch_over_tls", *certificate,
+         "site.example", "127.0.0.1", "other.example"],
+        env={"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(certificate[0])},
+        cwd=Path(__file__).parents[4], capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    page, refusal = "<p>Plovers", "unreachable: ClientConnectorCertificateError"
+    assert done.stdout.splitlines() == [page, page, refusal]
 
 
 async def test_a_port_that_nobody_listens_on_cannot_be_reached() -> None:
@@ -256,6 +346,32 @@ async def test_an_address_is_asked_no_more_than_its_budget_on_kept_connections_t
         await fetcher.fetch(server.url("/page"))
         assert await failure_of(fetcher, server.url("/page")) is PageFailure.BLOCKED
     assert len(server.exchanges) == 4
+
+
+async def test_an_address_has_one_budget_for_all_its_ports_and_shares_it_with_no_other() -> None:
+    budget = AddressBudget(2, FakeClock().monotonic)
+    resolver = GuardedResolver(AddressPolicy(), StubLookUp({}), timeout_s=1)
+    connector = GuardedConnector(AddressPolicy(), resolver, budget, max_connections=9, max_per_host=9)
+    connector._count(_connected_to("1.1.1.1", 80))
+    connector._count(_connected_to("8.8.8.8", 80))
+    with pytest.raises(UrlRefused, match=r"^blocked: address asked too often$"):
+        connector._count(_connected_to("1.1.1.1", 443))
+    await connector.close()
+
+
+def _connected_to(address: str, port: int) -> Connection:
+    """As far as counting looks: no test can have a connection to the internet."""
+    transport = SimpleNamespace(get_extra_info={"peername": (address, port)}.get)
+    return cast("Connection", SimpleNamespace(transport=transport))
+
+
+def test_four_thousand_addresses_are_remembered_and_no_more() -> None:
+    budget = AddressBudget(2, FakeClock().monotonic)
+    addresses = [str(number) for number in range(4_096)]
+    assert all(admitted(budget, address) for address in addresses)
+    assert not any(admitted(budget, address) for address in addresses)
+    assert admitted(budget, "one more")
+    assert admitted(budget, addresses[0])
 
 
 def admitted(budget: AddressBudget, address: str) -> bool:
