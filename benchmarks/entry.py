@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +20,12 @@ import platformdirs
 import structlog
 from yarl import URL
 
+from adapters.discord import render as discord_render
+from adapters.slack import render as slack_render
 from bot.settings import APP_NAME
 from core.answering.extractive import ExtractiveAnswer
+from core.answering.footnotes import MARK
+from core.answering.writing import Writing
 from core.errors import PageFailed
 from core.providers.embedding.local import LocalEmbedder
 from core.providers.storage.lance import LanceLibrary
@@ -36,7 +42,21 @@ from core.reading.urls import (
     check_url,
     literal_address,
 )
-from core.types import Document, Page, PageKind, Passage
+from core.resilience import Deadline
+from core.tracing import Trace
+from core.types import (
+    Answer,
+    AskerId,
+    Completion,
+    Document,
+    FinishReason,
+    Page,
+    PageKind,
+    Passage,
+    Prompt,
+    Question,
+    Source,
+)
 
 structlog.configure(
     logger_factory=structlog.PrintLoggerFactory(sys.stderr)
@@ -115,6 +135,75 @@ def pick_sentences(question: str, passages: list[dict[str, str]]) -> list[dict[s
     ]
     picked = _run(ExtractiveAnswer(_embedder()).pick(question, candidates))
     return [{"text": each.text, "pid": passages[int(each.passage.url)]["id"]} for each in picked]
+
+
+def safe_text(model_text: str, sources: list[str]) -> str:
+    """Raw model output, marks [n] 1-based into sources (URLs) -> the canonical text that a reader may see.
+
+    Marks stay as [n], renumbered by first use; there is no source list.
+
+    >>> safe_text("Tides: see https://evil.example/x [2], @everyone!", ["https://a.example", "https://b.example"])
+    'Tides: see `evil.example`[1], `@everyone`!'
+    """
+    return MARK.sub(r"[\1]", _written(model_text, [{"title": "", "url": url} for url in sources]).text)
+
+
+def render_slack(model_text: str, sources: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """The messages of the final state in Slack, each {text, blocks}, source list included, buttons left out.
+
+    sources: {title, url}, 1-based for the marks in the model's text.
+
+    >>> [message] = render_slack("Tides [1].", [{"title": "Tides", "url": "https://a.example/t"}])
+    >>> message["blocks"][0]
+    {'type': 'markdown', 'text': 'Tides[[1](https://a.example/t)].'}
+    """
+    messages = slack_render.final_messages(_written(model_text, sources))
+    return [{"text": message.text, "blocks": list(message.blocks)} for message in messages]
+
+
+def render_discord(model_text: str, sources: list[dict[str, str]]) -> list[str]:
+    """The messages of the final state in Discord; see `render_slack`.
+
+    >>> [message] = render_discord("Tides [1].", [{"title": "Tides", "url": "https://a.example/t"}])
+    >>> message.splitlines()[0]
+    'Tides[[1]](https://a.example/t).'
+    """
+    return discord_render.final_messages(_written(model_text, sources))
+
+
+def _written(model_text: str, sources: Sequence[Mapping[str, str]]) -> Answer:
+    """What a model's text becomes on its way to a reader, as in a live answer."""
+
+    async def write() -> Answer:
+        writing = Writing(_Recital(model_text), ExtractiveAnswer(_embedder()))
+        return await writing.write(
+            Question(id="", text="?", asker=AskerId(""), platform="", asked_at=datetime.now(UTC)),
+            [_source(number, source) for number, source in enumerate(sources, start=1)],
+            (),
+            asked="?",
+            show=lambda event: None,
+            deadline=Deadline.after(60),
+            trace=Trace(),
+        )
+
+    return _run(write())
+
+
+def _source(number: int, source: Mapping[str, str]) -> Source:
+    page = Page(url=source["url"], title=source["title"], text="", kind=PageKind.HTML)
+    return Source(number=number, page=page, passages=())
+
+
+@dataclass(frozen=True, slots=True)
+class _Recital:
+    """A language model that says one text."""
+
+    text: str
+    name: str = "recital"
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Completion]:
+        yield self.text
+        yield Completion(finish_reason=FinishReason.STOP, model=self.name)
 
 
 def url_verdict(url: str, dns: Dns) -> bool:

@@ -20,14 +20,14 @@ async def write():
     limits = ShelfLimits(max_bytes=2_000_000, max_fragments=5, old_versions=timedelta(milliseconds=1))
     clock = FakeClock()
     store = opened(Path(sys.argv[1]), clock=clock, limits=limits)
-    for number in range(60):
+    for number in range(161):
         clock.elapsed_s += 1
         text = "\\n\\n".join(f"Sentence {number} {line} about otters and kelp." for line in range(150))
         pages = [replace(page(f"p{number}-{part}", text), read_at=clock.now()) for part in range(5)]
         await keep(store, *pages, dimensions=384)
         await store.maintain()
         await store.find("otters", None, limit=32)
-        if number in (20, 59):
+        if number in (60, 160):
             print(resident_kb())
 asyncio.run(write())
 """
@@ -39,4 +39,5 @@ async def test_memory_stays_flat_however_many_pages_come_and_go(tmp_path: Path) 
     )
     output, _ = await process.communicate()
     early_kb, late_kb = (int(line) for line in output.decode().splitlines() if line.isdecimal())
-    assert late_kb - early_kb < 20_000
+    # Threads that a busy machine adds take 3 MB each; with caches of 16 MiB it was 30 MB, and more each time.
+    assert late_kb - early_kb < 22_000
