@@ -13,7 +13,7 @@ TORCH_INDEX := $(if $(PIP_FIND_LINKS),,--index-url https://download.pytorch.org/
 
 export Q
 
-.PHONY: install demo test check format clean
+.PHONY: install demo test e2e-slack check format clean
 
 install: $(INSTALLED)
 
@@ -30,6 +30,15 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2
+
+# The whole bot against local-slack, a Slack that this project did not write; in a network namespace of its own.
+LOCAL_SLACK := .cache/local-slack/node_modules/local-slack-linux-x64/bin/local-slack
+
+$(LOCAL_SLACK):
+	npm install --silent --no-audit --no-fund --prefix .cache/local-slack local-slack-linux-x64@0.1.8
+
+e2e-slack: $(INSTALLED) $(LOCAL_SLACK)
+	unshare --net --map-root-user tests/e2e/local_slack.sh $(LOCAL_SLACK) $(BIN)/python
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check

@@ -77,19 +77,24 @@ _FINISH_REASONS: Final = {
 }
 
 
+NO_KEY: Final = "none"
+"""Sent to a server that asks for no key: a header that ends after "Bearer " would be no header."""
+
+
 class OpenAIModel:
     """first_token_s, gap_s: how long the first token may take, and each after it; thoughts are tokens too."""
 
     def __init__(
         self, *, base_url: str, api_key: str, model: str, first_token_s: float = 15.0, gap_s: float = 10.0
     ) -> None:
+        token = api_key or NO_KEY
         self._model = model
         self._first_token_s = first_token_s
         self._gap_s = gap_s
         self._host = urlsplit(base_url).hostname or ""
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
-            api_key=api_key,
+            api_key=token,
             # Empty, not None: None is looked up in the environment.
             admin_api_key="",
             organization="",
@@ -97,7 +102,7 @@ class OpenAIModel:
             webhook_secret="",
             max_retries=0,
             # Given by name, this one wins over OPENAI_CUSTOM_HEADERS.
-            default_headers={"Authorization": f"Bearer {api_key}"} | _app_headers(self._host),
+            default_headers={"Authorization": f"Bearer {token}"} | _app_headers(self._host),
             http_client=_http_client(first_token_s),
         )
         self._completions = (

@@ -266,3 +266,12 @@ def test_it_names_itself_to_openrouter_only() -> None:
 
     assert title("https://openrouter.ai/api/v1") == "RelevanceSearch"
     assert title("https://api.openai.com/v1") is None
+
+
+async def test_a_server_that_asks_for_no_key_is_asked_without_one() -> None:
+    async with openai_server(pieces=["Yes."]) as server:
+        model = OpenAIModel(base_url=server.url, api_key="", model="m")
+        async with aclosing(model), aclosing(model.stream(PROMPT)) as stream:
+            said = [piece async for piece in stream]
+
+    assert said[0] == "Yes."
