@@ -55,6 +55,10 @@ _FURNITURE_WORDS = re.compile(
     r"readmore|read-next|up-next|byline|tags|toc)(?:$|[\s_-])",
     re.IGNORECASE,
 )
+# Of these, what the other extractors keep as well, and no reader wants.
+_NEVER_READ_WORDS = re.compile(
+    r"(?:^|[\s_-])(?:breadcrumbs?|cookies?|consent|gdpr)(?:$|[\s_-])", re.IGNORECASE
+)
 _COMMENT_WORDS = re.compile(
     r"(?:^|[\s_-])(?:comments?|comment-?list|disqus\w*|respond|replies)(?:$|[\s_-])", re.IGNORECASE
 )
@@ -97,6 +101,10 @@ def _drop_unseen(tree: LexborHTMLParser) -> None:
     # From the last to the first: what lies within a dropped node is gone before it.
     for node in reversed(tree.css(_UNSEEN)):
         node.decompose()
+    max_chars = _MAX_FURNITURE_SHARE * len(tree.body.text()) if tree.body else 0
+    for node in reversed(tree.css("[class], [id]")):
+        if _NEVER_READ_WORDS.search(_names(node)) and _is_small(node, max_chars):
+            node.decompose()
     for node in reversed(tree.css("[style]")):
         if node.tag not in {"html", "body"} and _HIDING_STYLE.search(node.attributes.get("style") or ""):
             node.decompose()

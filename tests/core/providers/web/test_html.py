@@ -179,3 +179,21 @@ def test_no_markup_raises_and_no_invisible_character_survives(parts: list[str]) 
     page = read_html("".join(parts), _URL)
     assert page.text == page.text.strip()
     assert not set(page.text) & set("\u200b\u202e\x00\x07\u00ad")
+
+
+def test_no_extractor_keeps_a_cookie_bar_or_a_trail_of_links_but_a_page_on_cookies_is_read() -> None:
+    cards = "".join(
+        f"<li><h2>Lamp {n}</h2><p>Burns for {n} hours, and has a warm light.</p></li>" for n in range(12)
+    )
+    shop = (
+        '<title>Lamps</title><div class="cookie-bar">We use cookies. <button>Fine</button></div>'
+        f'<ol class="breadcrumb"><li>Home</li><li>Lamps</li></ol><main><h1>Lamps</h1><ul>{cards}</ul></main>'
+    )
+    policy = f'<title>Cookies</title><main class="cookies"><h1>Cookies</h1>{"<p>We set a cookie for it.</p>" * 30}</main>'
+
+    text = read_html(shop, "https://lights.example/").text
+
+    assert "Burns for 3 hours" in text
+    assert "cookies" not in text
+    assert "Home" not in text
+    assert "We set a cookie" in read_html(policy, "https://lights.example/").text
