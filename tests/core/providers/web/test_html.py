@@ -189,7 +189,8 @@ def test_no_extractor_keeps_a_cookie_bar_or_a_trail_of_links_but_a_page_on_cooki
         '<title>Lamps</title><div class="cookie-bar">We use cookies. <button>Fine</button></div>'
         f'<ol class="breadcrumb"><li>Home</li><li>Lamps</li></ol><main><h1>Lamps</h1><ul>{cards}</ul></main>'
     )
-    policy = f'<title>Cookies</title><main class="cookies"><h1>Cookies</h1>{"<p>We set a cookie for it.</p>" * 30}</main>'
+    rules = "<p>We set a cookie for it.</p>" * 30
+    policy = f'<title>Cookies</title><main class="cookies"><h1>Cookies</h1>{rules}</main>'
 
     text = read_html(shop, "https://lights.example/").text
 
