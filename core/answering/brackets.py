@@ -44,12 +44,15 @@ class Meaning(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bracket:
-    """start, end: of the construct. text: what a link leaves."""
+    """end: of a link or code. start: of a link; its "!" makes it an image. text: what a link leaves."""
 
     meaning: Meaning
-    start: int
-    end: int
+    end: int = 0
+    start: int = 0
     text: str = ""
+
+
+_PLAIN: Final = Bracket(meaning=Meaning.PLAIN)
 
 
 def read_bracket(text: str, at: int, *, complete: bool, opens_line: bool) -> Bracket | None:
@@ -63,22 +66,21 @@ def read_bracket(text: str, at: int, *, complete: bool, opens_line: bool) -> Bra
 
 
 def _read_square(text: str, at: int, *, complete: bool, opens_line: bool) -> Bracket | None:
-    plain = Bracket(meaning=Meaning.PLAIN, start=at, end=at + 1)
-    unknown = plain if complete else None
+    unknown = _PLAIN if complete else None
     closing = _closing(_SQUARE, text, at)
     if closing is None or closing == len(text) - 1:
         return unknown
     if not closing:
-        return plain
+        return _PLAIN
     label = text[at + 1 : closing]
     if text[closing + 1] == ":" and opens_line and not MARK.search(label):
-        return Bracket(meaning=Meaning.CODE, start=at, end=closing + 2)
+        return Bracket(meaning=Meaning.CODE, end=closing + 2)
     if text[closing + 1] != "(":
-        return plain
+        return _PLAIN
     end = _closing(_ROUND, text, closing + 1)
     if end is None:
         return unknown
-    return _read_link(text, at, closing, end) if end else plain
+    return _read_link(text, at, closing, end) if end else _PLAIN
 
 
 def _read_link(text: str, at: int, closing: int, end: int) -> Bracket:
@@ -89,8 +91,8 @@ def _read_link(text: str, at: int, closing: int, end: int) -> Bracket:
         start = at - 1 if text[:at].endswith("!") else at
         return Bracket(meaning=Meaning.LINK, start=start, end=end + 1, text=label)
     if MARK.search(text, at, end):
-        return Bracket(meaning=Meaning.PLAIN, start=at, end=at + 1)
-    return Bracket(meaning=Meaning.CODE, start=at, end=end + 1)
+        return _PLAIN
+    return Bracket(meaning=Meaning.CODE, end=end + 1)
 
 
 def _read_angle(text: str, at: int, *, complete: bool) -> Bracket | None:
@@ -98,15 +100,15 @@ def _read_angle(text: str, at: int, *, complete: bool) -> Bracket | None:
     if not following and not complete:
         return None
     if not following or following in _COMPARED:
-        return Bracket(meaning=Meaning.PLAIN, start=at, end=at + 1)
+        return _PLAIN
     closing = _closing(_ANGLE, text, at)
     if closing is None and not complete:
         return None
     left = _left_of(text[at + 1 : closing].replace(SEAM, "")) if closing else None
     if not closing or (left is None and ("|" in text[at:closing] or MARK.search(text, at, closing))):
-        return Bracket(meaning=Meaning.CODE, start=at, end=at + 1)
+        return Bracket(meaning=Meaning.CODE, end=at + 1)
     if left is None:
-        return Bracket(meaning=Meaning.CODE, start=at, end=closing + 1)
+        return Bracket(meaning=Meaning.CODE, end=closing + 1)
     return Bracket(meaning=Meaning.LINK, start=at, end=closing + 1, text=left)
 
 

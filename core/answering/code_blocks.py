@@ -21,7 +21,8 @@ _OPENING = re.compile(
     r"(?P<lead>[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*)*)(?P<fence>`{3,}|~{3,})"
     r"[ \t]*(?P<language>[\w+#.-]{0,20})"
 )
-_QUOTE_MARK = re.compile(r"[ \t]{0,3}> ?")
+_CLOSING = re.compile(r"[ \t>]*(`{3,}|~{3,})[ \t]*\n?")
+_QUOTE_MARK = re.compile(r"\A[ \t]{0,3}> ?")
 _INDENT = re.compile(r"[ \t]*")
 _TICKS = re.compile(r"`{3,}")
 
@@ -68,17 +69,14 @@ class CodeBlock:
         return self._indent + _MARKER
 
     def _closes(self, line: str) -> bool:
-        stripped = line.rstrip("\n").lstrip(" \t>").rstrip(" \t")
-        return (
-            len(line) <= MAX_HELD_CHARS
-            and stripped.startswith(self._fence)
-            and not stripped.strip(self._fence[0])
-        )
+        """As the splitter sees it, to which a long line is no fence."""
+        closing = _CLOSING.fullmatch(line) if len(line.rstrip("\n")) < MAX_HELD_CHARS else None
+        return closing is not None and closing[1].startswith(self._fence)
 
     def _content(self, part: str) -> str:
         """The part, with no three backticks in a row."""
         text = self._indented(part) if self._at_line_start else part
-        before = "" if self._at_line_start else "`" * self._n_ticks
+        before = "`" * self._n_ticks
         shown = _TICKS.sub("``", before + text)
         self._n_ticks = len(shown) - len(shown.rstrip("`"))
         return shown[len(before) :]
@@ -86,7 +84,7 @@ class CodeBlock:
     def _indented(self, line: str) -> str:
         """As deep in the block as before, and never outside of it."""
         for _ in range(self._n_quotes):
-            line = _QUOTE_MARK.sub("", line, count=1) if _QUOTE_MARK.match(line) else line
+            line = _QUOTE_MARK.sub("", line)
         if not self._indent or not line.strip():
             return line
         indent = _INDENT.match(line)

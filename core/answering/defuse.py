@@ -4,7 +4,7 @@ It goes after FootnoteWriter, before any chat app. What a text may hold, and wha
 
     [text](target), ![text](target)     text
     [a-z](?:x), a[i](x)                 the same, as code
-    [label]: target                     [label]: as code, then the target as any word
+    [label]: target                     [label] as code, then the target as any word
     <target|text>, <#C1|text>, <!…>     text, or nothing
     <@U1>, <:emoji:1>, <t:1>, </cmd:1>  nothing
     <a href="target">                   nothing
@@ -96,7 +96,6 @@ class Defuser:
         self._release(final=True)
         if self._block:
             self.text += self._block.finish()
-            self._block = None
         return self.text[shown:]
 
     def _read_pending(self) -> None:
@@ -133,8 +132,7 @@ class Defuser:
             stop = _STOP.search(window, at)
             at = stop.start() if stop else len(window)
             if stop is None or (stop[0] == "。" and not complete and not window[at + 1 :].strip(SEAM)):
-                ended = final and len(self._held) == len(window)
-                return _unit(window[:at], "" if ended else " ", as_code=as_code) if complete else None
+                return _unit(window[:at], "" if final else " ", as_code=as_code) if complete else None
             if stop[0] == "`":
                 at = window.find("`", at + 1) + 1
                 if not at:

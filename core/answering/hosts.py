@@ -212,7 +212,7 @@ def _without_url(atom: str) -> tuple[str, str, str] | None:
     rest, trail = _trimmed(unquote(atom[authority_start:]))
     if atom[start:end].lower() in _WEB_SCHEMES:
         rest = rest.lstrip("/\\")  # as browsers do
-    authority = re.split(r"[/\\?#&;=]", rest, maxsplit=1)[0]
+    authority = re.split(r"[/\\?#&;=]", rest)[0]
     host = re.sub(r":\d*\Z", "", authority.rpartition("@")[2])
     shown = re.sub(r"[^\w.:\-]", "", host) or atom[start:end].lstrip(".+-") + ":"
     return atom[:start], shown, trail

@@ -134,7 +134,16 @@ def test_a_harmless_sentence_reads_as_before(sentence: str) -> None:
         ("[a](?b=c) d", "a d"),
         ("m[i][j] and [0, 1][^1]", "m[i][j] and [0, 1][^1]"),
         ("Wow![^1] [![^1]", "Wow! [^1] [! [^1]"),
+        ("[[^1] x]: y", "[[^1] x]: y"),
+        ("<@U012345>[r]: x", "`[r]`: x"),
+        ("[Note](see below)[^1]", "`[Note](see below)`[^1]"),
+        ("f[i]( ) x", "`f[i]( )` x"),
+        (f"{'[' * 16}a{']' * 16}(/x) b", f"{'[' * 15}a{']' * 15} b"),
         # angle brackets
+        ("<b>x</b>[^1]", "`<b>x</b>`[^1]"),
+        ("Vec<`T`> b", "`Vec<T>` b"),
+        ("[<](/x)@U012345> b", " b"),
+        ("<@U012345|a `b|c` d>", "a b|c d"),
         ("<https://evil.com|click me> now", "click me now"),
         ("<evil.com|click me> now", "click me now"),
         ("<#C012345|general> <!here> <@U012345> now", "general   now"),
@@ -153,6 +162,11 @@ def test_a_harmless_sentence_reads_as_before(sentence: str) -> None:
         # words
         ("https://user@evil.com:80/a?b#c, and", "`evil.com`, and"),
         ("See slack://open.", "See `open`."),
+        ("https://ev%3Cil.com https:////evil.com HTTP:////evil.com", "`evil.com` `evil.com` `evil.com`"),
+        ("-file:///x https:\\\\evil.any a=C:\\\\Users", "`file:` `evil.any` a=C:\\\\Users"),
+        ("https://evil.com/a?_. https://evil.com/X", "`evil.com`_. `evil.com`"),
+        ("evil.comX //evil.any", "evil.comX `//evil.any`"),
+        ("https：／／evil．com/a &foo;", "`evil.com` &foo;"),
         ("See file:///etc/passwd.", "See `file:`."),
         ("See https://.", "See `https:`."),
         ("a=https://evil.com/x b", "a=`evil.com` b"),
@@ -191,6 +205,10 @@ def test_a_harmless_sentence_reads_as_before(sentence: str) -> None:
         ("- ```\n  a\n\nb\n  ```\nc", "-\n  ```\n  a\n\n  b\n  ```\nc"),
         ("> ```\n> a\nb\n> ```\nc", ">\n  ```\n  a\n  b\n  ```\nc"),
         ("     ```\n       a\n\tb\n     ```\nc", "   ```\n     a\n   b\n   ```\nc"),
+        (">    ```\n>      a\n>    ```\nc", ">\n   ```\n     a\n   ```\nc"),
+        (">> ```\n> > a > b\n>> ```\nc", ">>\n   ```\n   a > b\n   ```\nc"),
+        ("```\na\n``` \t\nc", "```\na\n```\nc"),
+        ("```\n    a ``` `\n```\nc", "```\n    a `` `\n```\nc"),
         ("1. a\n   ```\n   b\n   ```", "1. a\n   ```\n   b\n   ```"),
         ("`~~~\na", "~~\na"),
         ("`*~~~a\nb", "*~~a\nb"),
@@ -198,11 +216,13 @@ def test_a_harmless_sentence_reads_as_before(sentence: str) -> None:
         # what can't be seen
         ("a\u200bb\x07c\u2028d", "abc\nd"),
         ("❤️ 👩‍💻 👍🏽 a\u200db ❤️️ 1️", "❤️ 👩‍💻 👍🏽 ab ❤️ 1"),
+        ("a\u200d👩 👩\u200da 👩🏽\u200d💻 é\u200b\n\tx", "a👩 👩a 👩🏽\u200d💻 é\n\tx"),
         ("[\u200b^1] [<!x>^1] [^[1](/x)]", "[^1] [ ^1] [ ^1]"),
     ],
 )
 def test_what_a_reader_is_shown_for(text: str, expected: str) -> None:
     assert defuse(text) == expected
+    assert states(list(text))[-1] == expected
 
 
 @pytest.mark.parametrize(
@@ -223,3 +243,16 @@ def test_a_word_too_long_to_be_read_as_one_is_broken() -> None:
     assert defuse(f"{word}.evil.com") == f"{word}.evil `.com`"
     assert defuse(f"{word}`code` b") == f"{word} `code` b"
     assert defuse(word) == word
+
+
+@pytest.mark.parametrize("n_spaces", range(394, 400))
+def test_a_fence_ends_where_the_splitter_sees_it_end(n_spaces: int) -> None:
+    text = f"```\na\n```{' ' * n_spaces}\nhttps://evil.com\n```\nhttps://evil.com\n```\nb"
+    assert states(list(text))[-1] == defuse(text)
+    assert dangers(defuse(text)) == []
+
+
+def test_what_has_ended_is_shown_at_once() -> None:
+    defuser = Defuser()
+    for piece, shown in (("It ", "It "), ("i", ""), ("s ", "is "), ("<b> ", "`<b>` "), ("[a](/x) ", "a ")):
+        assert defuser.feed(piece) == shown
