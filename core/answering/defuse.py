@@ -39,7 +39,7 @@ MAX_UNIT_CHARS: Final = 1_200
 _MAX_PENDING_CHARS: Final = 40
 _SPACE = re.compile(r"\s")
 _STOP = re.compile(
-    rf"[\s|`\[<，、；！？（）「」『』《》【】“”]|。(?!{SEAM}*[A-Za-z0-9\[<!])|(?<![A-Za-z0-9{SEAM}])。"
+    rf"[\s|`\[<，、；！？（）「」『』《》【】“”]|。(?![A-Za-z0-9\[<!{SEAM}])|(?<![A-Za-z0-9{SEAM}])。"
 )
 """What ends a word, or needs a closer look. Between Latin letters "。" is a dot to browsers."""
 _LINE_LEAD = re.compile(r"[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*)*")
@@ -131,13 +131,12 @@ class Defuser:
             complete = final or len(window) == MAX_UNIT_CHARS
             stop = _STOP.search(window, at)
             at = stop.start() if stop else len(window)
-            if stop is None or (stop[0] == "。" and not complete and not window[at + 1 :].strip(SEAM)):
+            if stop is None or (stop[0] == "。" and at == len(window) - 1 and not complete):
                 return _unit(window[:at], "" if final else " ", as_code=as_code) if complete else None
             if stop[0] == "`":
                 at = window.find("`", at + 1) + 1
                 if not at:
-                    assert stop.start()  # noqa: S101 # a code span alone is shorter than the window
-                    return _unit(window[: stop.start()], " ", as_code=as_code)
+                    return _before_code(window[: stop.start()], as_code=as_code)
             elif stop[0] not in "[<" or (at and MARK.match(window, at)):
                 return _unit(window[:at], as_code=as_code) if at else _Unit(n_chars=1, shown=(stop[0],))
             else:
@@ -187,6 +186,12 @@ def _makes_up(last: str, text: str) -> bool:
             return text.startswith("`")
         case _:
             return False
+
+
+def _before_code(word: str, *, as_code: bool) -> _Unit:
+    """The word before code that goes on beyond the window. Without one it is half of a code span, whose
+    other half went with a bracket that ended inside of it: that half's backtick goes too."""
+    return _unit(word, " ", as_code=as_code) if word else _Unit(n_chars=1, shown=())
 
 
 def _unit(word: str, then: str = "", *, as_code: bool) -> _Unit:

@@ -47,7 +47,7 @@ _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _PATH_OR_PORT = re.compile(r"\.?(?:/|:\d)")
 _PINGS = re.compile(r"@(?:everyone|here|channel)", re.IGNORECASE)
 _OPAQUE_URI = re.compile(
-    r"(?<![\w.+-])(?:blob|callto|cid|data|facetime|file|geo|intent|javascript|magnet|mailto|market|sip|sips"
+    r"(?<!\w)(?:blob|callto|cid|data|facetime|file|geo|intent|javascript|magnet|mailto|market|sip|sips"
     r"|skype|sms|steam|tel|vbscript|view-source|whatsapp|xmpp):(?=[^\s:])",
     re.IGNORECASE,
 )

@@ -140,6 +140,7 @@ BARE: Final = (
     "someone@evil.com",
     "mailto:someone@evil.com",
     "xmpp:someone@evil.com",
+    "⒊mailto:someone@evil",
     "tel:+15550100",
     "javascript:alert(1)",
     "data:text/html;base64,PHNjcmlwdD4=",
@@ -151,6 +152,7 @@ BARE: Final = (
     "evil.[com](/x)",
     "evil。[com](/x)",
     "evil。![com](/x)",
+    "evil。<!here>@",
     "https:[//evil.com](/x)",
 )
 

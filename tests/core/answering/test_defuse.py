@@ -256,3 +256,14 @@ def test_what_has_ended_is_shown_at_once() -> None:
     defuser = Defuser()
     for piece, shown in (("It ", "It "), ("i", ""), ("s ", "is "), ("<b> ", "`<b>` "), ("[a](/x) ", "a ")):
         assert defuser.feed(piece) == shown
+
+
+def test_a_bracket_that_ends_inside_of_code_at_the_edge_of_what_is_held_leaves_no_half_of_it() -> None:
+    prose = "Prose goes on and on here. " * 40
+    bracket = "![[https://evil.example/ahttps://evil.example/ae.g. www.x.com"
+    text = f"<//evil.example/a{prose}a.b/&#104; <@U1>{bracket}```>]\\@everyone]@everyone![:```"
+
+    shown = defuse(text)
+
+    assert shown.count("`") % 2 == 0
+    assert "evil" not in shown
