@@ -16,6 +16,8 @@ _MARKER: Final = "```"
 _MAX_INDENT: Final = 3
 """Columns: with more, CommonMark may see no fence (section 4.5)."""
 _TAB_COLUMNS: Final = 4
+_BLANK: Final = " \t\n"
+"""What the splitter holds until its line is whole; other spaces may come before what they stand before."""
 
 _OPENING = re.compile(
     r"(?P<lead>[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*)*)(?P<fence>`{3,}|~{3,})"
@@ -52,7 +54,7 @@ class CodeBlock:
         if self._at_line_start and self._closes(part):
             self.closed = True
             return self._closing() + part[len(part.rstrip("\n")) :] if not self._head else ""
-        if self._head and not part.strip():
+        if self._head and not part.strip(_BLANK):
             return ""
         shown = self._head + self._content(part)
         self._head = ""
@@ -85,7 +87,7 @@ class CodeBlock:
         """As deep in the block as before, and never outside of it."""
         for _ in range(self._n_quotes):
             line = _QUOTE_MARK.sub("", line)
-        if not self._indent or not line.strip():
+        if not self._indent or not line.strip(_BLANK):
             return line
         indent = _INDENT.match(line)
         assert indent is not None  # noqa: S101 # it takes anything

@@ -173,11 +173,13 @@ def _is_host(dotted: re.Match[str], atom: str) -> bool:
     """Under a public suffix; after "www.", "//" or "@"; before a path or a port; of numbers, addresses."""
     last = dotted[0].rpartition(".")[2].strip("-_").lower()
     has_more = _PATH_OR_PORT.match(atom, dotted.end()) is not None
+    if atom[: dotted.start()].endswith("//"):
+        return True
     if last.isdigit():
         return has_more and _IPV4.fullmatch(dotted[0]) is not None
     return (
         has_more
-        or atom[: dotted.start()].endswith(("@", "//"))
+        or atom[: dotted.start()].endswith("@")
         or dotted[0].lower().startswith("www.")
         or last.startswith("xn--")
         or last in _top_level_names()

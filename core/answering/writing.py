@@ -6,14 +6,12 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 import structlog
 
-from core.answering.defuse import Defuser, defuse
+from core.answering.answer_text import AnswerText, harmless_titles
+from core.answering.defuse import defuse
 from core.answering.extractive import ExtractiveAnswer
-from core.answering.footnotes import FootnoteWriter
-from core.answering.invisible import VisibleText
 from core.answering.prompt import BOUNDARY_BYTES, compose_prompt
 from core.errors import ModelFailed
 from core.ports import LanguageModel
@@ -24,7 +22,6 @@ from core.types import (
     Completion,
     Draft,
     FinishReason,
-    Footnote,
     Notice,
     NoticeKind,
     Outcome,
@@ -104,7 +101,7 @@ class Writing:
         return Answer(
             outcome=Outcome.ANSWERED,
             text=defuse(text),
-            footnotes=_harmless(footnotes),
+            footnotes=harmless_titles(footnotes),
             notices=tuple(notices),
         )
 
@@ -114,10 +111,7 @@ class _Attempt:
 
     def __init__(self, model: LanguageModel, sources: Sequence[Source], show: Show, trace: Trace) -> None:
         self.notices: list[Notice] = []
-        # What can't be seen goes first, lest a mark hides from the writer; links last, once marks are known.
-        self._visible = VisibleText()
-        self._writer = FootnoteWriter(sources)
-        self._defuser = Defuser()
+        self._text = AnswerText(sources)
         self._model = model
         self._show = show
         self._trace = trace
@@ -125,7 +119,7 @@ class _Attempt:
     @property
     def text(self) -> str:
         """What a reader may see."""
-        return self._defuser.text
+        return self._text.text
 
     async def run(self, prompt: Prompt) -> None:
         """Raises ModelFailed; what was written until then stands in `text`."""
@@ -135,17 +129,16 @@ class _Attempt:
                     if isinstance(piece, Completion):
                         self._end(piece)
                     else:
-                        self._draw(self._defuser.feed(self._writer.feed(self._visible.feed(piece))))
+                        self._draw(self._text.feed(piece))
         finally:
-            self._defuser.feed(self._writer.finish())
-            self._defuser.finish()
+            self._text.finish()
         if not self.text.strip():
             raise ModelFailed("gave no text")
 
     def _draw(self, grown: str) -> None:
         if grown:
             self._trace.mark("first_text")
-            self._show(Draft(text=self.text, footnotes=_harmless(self._writer.footnotes())))
+            self._show(Draft(text=self.text, footnotes=self._text.footnotes()))
 
     def _end(self, completion: Completion) -> None:
         if completion.finish_reason in _CUTS:
@@ -163,17 +156,12 @@ class _Attempt:
         )
 
     def answer(self, earlier: Sequence[Notice]) -> Answer:
-        if self._writer.n_unknown_marks:
+        if self._text.n_unknown_marks:
             self.notices.append(Notice(kind=NoticeKind.UNKNOWN_MARKS_DROPPED))
         return Answer(
             outcome=Outcome.ANSWERED,
             text=self.text,
-            footnotes=_harmless(self._writer.footnotes()),
+            footnotes=self._text.footnotes(),
             notices=(*earlier, *self.notices),
             model=self._model.name,
         )
-
-
-def _harmless(footnotes: Sequence[Footnote]) -> tuple[Footnote, ...]:
-    """A page chose its title; its quotes stay verbatim, and an app shows them as such."""
-    return tuple(replace(footnote, title=defuse(footnote.title)) for footnote in footnotes)

@@ -208,6 +208,8 @@ def test_a_harmless_sentence_reads_as_before(sentence: str) -> None:
         (">    ```\n>      a\n>    ```\nc", ">\n   ```\n     a\n   ```\nc"),
         (">> ```\n> > a > b\n>> ```\nc", ">>\n   ```\n   a > b\n   ```\nc"),
         ("```\na\n``` \t\nc", "```\na\n```\nc"),
+        (" ```\n\n\u2007a\n \u2007\n ```\n", " ```\n \u2007a\n \u2007\n ```\n"),
+        ("//evil.0", "`//evil.0`"),
         ("```\n    a ``` `\n```\nc", "```\n    a `` `\n```\nc"),
         ("1. a\n   ```\n   b\n   ```", "1. a\n   ```\n   b\n   ```"),
         ("`~~~\na", "~~\na"),
