@@ -198,13 +198,12 @@ def no_sockets() -> Iterator[list[object]]:
     """Every socket somebody wants to make; nobody gets one. (Advocate's test suite does so.)"""
     wanted: list[object] = []
 
-    class NoSocket(socket.socket):
-        def __init__(self, *arguments: object, **_: object) -> None:
-            wanted.append(arguments)
-            raise OSError("no sockets here")
+    def refuse(_: socket.socket, *arguments: object, **__: object) -> None:
+        wanted.append(arguments)
+        raise OSError("no sockets here")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "socket", NoSocket)
+        patch.setattr(socket.socket, "__init__", refuse)  # of every kind of socket there is
         yield wanted
 
 
