@@ -124,8 +124,11 @@ class ChildExtractor:
         """
         kind = _KINDS.get(document.media_type, PageKind.TEXT)
         child = await self._free_child()
+        thorough = self._waiting <= self._limits.queued_thorough
+        if not thorough and kind is PageKind.HTML:
+            _LOG.info("page.read_quickly", documents_waiting=self._waiting)
         try:
-            page = await child.read(document, kind, thorough=self._waiting <= self._limits.queued_thorough)
+            page = await child.read(document, kind, thorough=thorough)
         except _ChildFailed as failure:
             page = self._rescued(document, failure)
         finally:

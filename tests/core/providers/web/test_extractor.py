@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from core.errors import PageFailed, PageFailure
 from core.providers.web.extractor import ChildExtractor, ExtractLimits, _Child, _ChildFailed
 from core.types import Document, Page, PageKind
 from tests.hostile.html_forms import HTML_FORMS
 from tests.hostile.pdf_forms import PDF_FORMS, pdf, written
+from tests.hostile.stalls import longest_stall_cpu_s
 
 _GOOD = (
     "<title>Lamps</title><main>" + "<p>The keepers wrote down how far the lamp was seen.</p>" * 20 + "</main>"
@@ -65,16 +67,6 @@ async def _eventually(holds: Callable[[], bool]) -> bool:
     return False
 
 
-async def _longest_stall_s(done: asyncio.Event) -> float:
-    """How long the loop was kept from other work, at most, until `done`."""
-    longest_s = 0.0
-    while not done.is_set():
-        before_s = time.perf_counter()
-        await asyncio.sleep(0.005)
-        longest_s = max(longest_s, time.perf_counter() - before_s - 0.005)
-    return longest_s
-
-
 async def _page_or_none(extractor: ChildExtractor, document: Document) -> Page | None:
     try:
         return await extractor.extract(document)
@@ -120,7 +112,7 @@ async def test_a_hostile_document_costs_its_own_budget_and_never_stalls_the_loop
     limits = ExtractLimits(html_s=0.5, pdf_s=0.5, pdf_kill_s=0.7)
     done = asyncio.Event()
     async with _ready(ChildExtractor(children=1, limits=limits)) as extractor, asyncio.TaskGroup() as tasks:
-        stall = tasks.create_task(_longest_stall_s(done))
+        stall = tasks.create_task(longest_stall_cpu_s(done))
         for name, document in documents.items():
             await extractor.extract(_html(_GOOD))  # a replaced child has started
             started_s = time.perf_counter()
@@ -262,7 +254,9 @@ async def test_with_many_documents_waiting_pages_are_read_the_quick_way() -> Non
     async with _ready(ChildExtractor(children=1)) as extractor:
         assert "Kept quickly" not in (await extractor.extract(_html(page))).text
     async with _ready(ChildExtractor(children=1, limits=ExtractLimits(queued_thorough=-1))) as extractor:
-        assert "Kept quickly" in (await extractor.extract(_html(page))).text
+        with capture_logs() as logs:
+            assert "Kept quickly" in (await extractor.extract(_html(page))).text
+    assert "page.read_quickly" in [entry["event"] for entry in logs]
 
 
 async def test_a_child_holds_no_secret_and_no_right_to_the_world(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from core.errors import PageFailed, PageFailure
 from core.providers.web.fetcher import FetchLimits
 from tests.hostile.fetching import QUICK, loopback_fetcher
+from tests.hostile.stalls import longest_stall_cpu_s
 from tests.hostile.web_server import (
     CHUNKED,
     HTML,
@@ -43,16 +44,6 @@ async def failure(behaviour: Behaviour, *, limits: FetchLimits = QUICK) -> tuple
 
 def peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-async def longest_stall_cpu_s(done: asyncio.Event) -> float:
-    """The most CPU time this thread spent between two turns of one task. (Waiting is none.)"""
-    longest_s = 0.0
-    while not done.is_set():
-        before_s = time.thread_time()
-        await asyncio.sleep(0.001)
-        longest_s = max(longest_s, time.thread_time() - before_s)
-    return longest_s
 
 
 @pytest.mark.parametrize(("encoding", "window_bits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
