@@ -4,15 +4,19 @@ BotError
 ├── QuestionError            the asker can mend it; the message is written for them
 │   ├── EmptyQuestion
 │   ├── QuestionTooLong
-│   └── RateLimited
+│   ├── RateLimited
+│   └── Busy
 ├── DependencyError          something outside failed; the message is for logs
+│   ├── CircuitOpen          it failed so often that it is left alone for a while
 │   ├── SearchFailed         one provider
 │   ├── SearchUnavailable    all of them
 │   ├── PageFailed           one page: not fetched or not readable
 │   │   └── UrlRefused       by the guard (core.reading.urls)
 │   ├── EmbeddingFailed
 │   ├── ModelFailed
+│   │   └── BudgetSpent       for today (core.answering.budget)
 │   ├── LibraryFailed
+│   ├── StoreFailed
 │   ├── SurfaceFailed        the chat platform refused a draw
 │   └── PlatformFailed       the chat platform refused the bot
 └── SettingsError            start-up
@@ -46,15 +50,79 @@ class RateLimited(QuestionError):
         self.retry_after_s = retry_after_s
 
 
+class Busy(QuestionError):
+    """Every place is taken, and so is every place in the line."""
+
+
+class Fault(StrEnum):
+    """In which way something outside failed: decides whether to try again, and what to think of it."""
+
+    UNREACHABLE = "unreachable"
+    """No connection, or one that broke before an answer began."""
+    TIMED_OUT = "timed_out"
+    OVERLOADED = "overloaded"
+    """502, 503, 504."""
+    FAILING = "failing"
+    """Any other 5xx, or an answer that can't be read."""
+    RATE_LIMITED = "rate_limited"
+    """429."""
+    OUT_OF_CREDIT = "out_of_credit"
+    """402, and what providers say in its place."""
+    KEY_REFUSED = "key_refused"
+    """401, 403."""
+    REFUSED = "refused"
+    """Any other 4xx: this call is at fault, and would be again."""
+
+    @property
+    def may_pass(self) -> bool:
+        """The same call may succeed a moment later."""
+        return self in {Fault.UNREACHABLE, Fault.TIMED_OUT, Fault.OVERLOADED, Fault.RATE_LIMITED}
+
+    @property
+    def is_outage(self) -> bool:
+        """Speaks against the service, not against the caller."""
+        return self in {Fault.UNREACHABLE, Fault.TIMED_OUT, Fault.OVERLOADED, Fault.FAILING}
+
+    @property
+    def is_the_keys(self) -> bool:
+        """Another key may be served."""
+        return self in {Fault.RATE_LIMITED, Fault.OUT_OF_CREDIT, Fault.KEY_REFUSED}
+
+
 class DependencyError(BotError):
-    """Something outside failed: `str(error)` says what, without secrets or URLs that hold them."""
+    """Something outside failed: `str(error)` says what, without secrets or URLs that hold them.
+
+    retry_after_s: how long it asked to be left alone; None where it did not say.
+    """
+
+    def __init__(
+        self, message: str = "", *, fault: Fault = Fault.FAILING, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.retry_after_s = retry_after_s
+
+
+class CircuitOpen(DependencyError):
+    """name: of what is left alone, for `retry_after_s` more seconds."""
+
+    def __init__(self, name: str, *, retry_after_s: float) -> None:
+        super().__init__(f"{name} has failed too often", fault=Fault.REFUSED, retry_after_s=retry_after_s)
+        self.name = name
 
 
 class SearchFailed(DependencyError):
     """One provider failed. reason: plain words for the asker ("is over its quota")."""
 
-    def __init__(self, provider: str, reason: str) -> None:
-        super().__init__(f"{provider} {reason}")
+    def __init__(
+        self,
+        provider: str,
+        reason: str,
+        *,
+        fault: Fault = Fault.FAILING,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(f"{provider} {reason}", fault=fault, retry_after_s=retry_after_s)
         self.provider = provider
         self.reason = reason
 
@@ -96,14 +164,29 @@ class EmbeddingFailed(DependencyError):
 
 
 class ModelFailed(DependencyError):
-    """reason: plain words for the asker ("refused the API key")."""
+    """reason: plain words for the asker ("refused the API key").
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    model: which of several it was; empty where only the one that was asked can be meant.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        model: str = "",
+        fault: Fault = Fault.FAILING,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(reason, fault=fault, retry_after_s=retry_after_s)
         self.reason = reason
+        self.model = model
 
 
 class LibraryFailed(DependencyError):
+    pass
+
+
+class StoreFailed(DependencyError):
     pass
 
 

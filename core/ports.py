@@ -13,7 +13,6 @@ from typing import Protocol
 
 from core.types import (
     AnswerEvent,
-    AskerId,
     Completion,
     Deferred,
     Document,
@@ -22,6 +21,8 @@ from core.types import (
     Page,
     Passage,
     Prompt,
+    Quota,
+    QuotaState,
     SearchHit,
     Vectors,
 )
@@ -133,8 +134,39 @@ class ReplySurface(Protocol):
 
 
 class RateLimiter(Protocol):
-    async def hit(self, asker: AskerId) -> float | None:
-        """Count one question. None: admitted; else seconds until the next would be, not counted."""
+    """Never fails: where its memory is out of reach, it keeps this process's share of each limit."""
+
+    async def hit(self, quotas: Sequence[Quota]) -> QuotaState | None:
+        """Count one question against all of them. None: admitted; else the one that is used up.
+
+        Where one refuses, none has counted it.
+        """
+
+    async def states(self, quotas: Sequence[Quota]) -> Sequence[QuotaState]:
+        """In their order; nothing is counted."""
+
+
+class Store(Protocol):
+    """Small values under keys, each for a while. Every method raises StoreFailed, and soon.
+
+    Keys are words between colons, the first of which says whose they are: "seen:slack:Ev12".
+    """
+
+    async def get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        """In their order; None where there is none."""
+
+    async def put(self, values: Mapping[str, bytes], *, ttl_s: float) -> None: ...
+
+    async def claim(self, key: str, value: bytes, *, ttl_s: float) -> bool:
+        """Put it where there is none; whether this call did. Of many at once, in all processes, one does."""
+
+    async def add(self, key: str, amount: int, *, ttl_s: float) -> int:
+        """Add to a counter, which begins at 0 and lasts from then on; the sum."""
+
+    async def remove(self, keys: Sequence[str]) -> None: ...
+
+    async def keys(self, prefix: str) -> Sequence[str]:
+        """Those that begin so, in any order; for namespaces with few of them."""
 
 
 class Clock(Protocol):
@@ -159,4 +191,5 @@ __all__ = [
     "RememberingEmbedder",
     "ReplySurface",
     "SearchProvider",
+    "Store",
 ]

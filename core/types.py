@@ -37,6 +37,8 @@ class Question:
 
     thread: the bot's earlier turns in the same thread, oldest first; never anybody else's words.
     quoted: the message the question is about, chosen by the asker; empty if there is none.
+    channel, workspace: where it was asked, unique over all platforms ("slack:T…:C…", "slack:T…"); empty
+        where there is none.
     """
 
     id: str
@@ -46,6 +48,35 @@ class Question:
     asked_at: datetime
     thread: tuple[Turn, ...] = ()
     quoted: str = ""
+    channel: str = ""
+    workspace: str = ""
+
+
+class QuotaScope(StrEnum):
+    """Whose questions are counted together."""
+
+    ASKER = "asker"
+    CHANNEL = "channel"
+    WORKSPACE = "workspace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """Never more than `limit` questions within any `window_s` seconds. key: whose, unique in its scope."""
+
+    scope: QuotaScope
+    key: str
+    limit: int
+    window_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaState:
+    """left: questions that would be admitted now. next_in_s: until one would be; 0 where `left` is not."""
+
+    quota: Quota
+    left: int
+    next_in_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,15 +253,18 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """How a model's text ended. Token counts are None where the API does not say."""
+    """How a model's text ended. Token counts and cost (US dollars) are None where the API does not say."""
 
     finish_reason: FinishReason
     model: str
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cost_usd: float | None = None
 
 
 class Stage(StrEnum):
+    WAITING = "waiting"
+    """For a free place. Progress.done: how many are before this one in the line; total: how long it is."""
     SEARCHING = "searching"
     READING = "reading"
     RANKING = "ranking"
@@ -280,6 +314,7 @@ class Outcome(StrEnum):
     ANSWERED = "answered"
     REFUSED = "refused"
     RATE_LIMITED = "rate_limited"
+    BUSY = "busy"
     NOTHING_FOUND = "nothing_found"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
@@ -291,11 +326,14 @@ class NoticeKind(StrEnum):
 
     EXTRACTIVE_NO_MODEL = "extractive_no_model"
     EXTRACTIVE_MODEL_FAILED = "extractive_model_failed"
+    EXTRACTIVE_BUDGET_SPENT = "extractive_budget_spent"
     CUT_BY_LENGTH = "cut_by_length"
     CUT_BY_FILTER = "cut_by_filter"
     CUT_BY_FAILURE = "cut_by_failure"
     UNKNOWN_MARKS_DROPPED = "unknown_marks_dropped"
     SEARCH_SKIPPED = "search_skipped"
+    SEARCH_REMEMBERED = "search_remembered"
+    """No engine could be asked; the hits are those of the same search some hours ago."""
     FROM_LIBRARY = "from_library"
     URL_UNREADABLE = "url_unreadable"
     SNIPPETS_ONLY = "snippets_only"

@@ -1,4 +1,4 @@
-"""The guards of time: one absolute deadline per question, handed down."""
+"""One absolute deadline per question, handed down."""
 
 from __future__ import annotations
 

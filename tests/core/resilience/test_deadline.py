@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
 
 
 async def test_a_stage_takes_no_longer_than_the_question_has_left() -> None:

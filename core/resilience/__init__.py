@@ -1,0 +1,1 @@
+"""The guards of time and load: deadlines, retries, circuit breakers, shared work."""
