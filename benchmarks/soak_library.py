@@ -4,7 +4,12 @@
 
 Each question finds ten pages of some 1,000 words, eight of which nobody asked for before, and goes through
 every stage but the network: search and fetching are in memory, extraction, ranking, embedding and LanceDB are
-real. Then: what a write costs, what a page takes on disk, and hybrid search over 30,000 passages.
+real. Then: by how much memory grew, what a write costs, what a page takes on disk, and hybrid search over
+30,000 passages.
+
+Growth is that of the process's own memory, a line fitted through all questions but the first 50, while which
+code and caches fill. Not counted are the pages of its libraries' files: of these the kernel counts more the
+more code has run, and fewer while another process has them too.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ import numpy.typing as npt
 import platformdirs
 import structlog
 
+from benchmarks.growth import growth, memory_mb
 from bot.memory import keep_memory_flat
 from bot.settings import APP_NAME
 from core.answering.answering import Answering
@@ -36,6 +42,7 @@ from core.providers.embedding.local import LocalEmbedder
 from core.providers.storage.lance import LanceLibrary
 from core.providers.storage.lance_pages import LancePageStore, ShelfLimits
 from core.providers.storage.memory import MemoryLibrary
+from core.providers.storage.memory_store import MemoryStore
 from core.providers.system_clock import SystemClock
 from core.providers.web.extractor import ChildExtractor
 from core.ranking.ranking import Ranking
@@ -43,8 +50,10 @@ from core.ranking.recalling import RecallingEmbedder
 from core.reading.keeping import Keeping
 from core.reading.passages import split_page
 from core.reading.reading import Reading
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
+from core.searching.engines import Engine
 from core.searching.library import LibrarySearch
+from core.searching.remembering import SearchMemory
 from core.searching.search import Search
 from core.tracing import Trace
 from core.types import AskerId, Document, KeptPage, Page, PageKind, Question, SearchHit, Vectors
@@ -52,6 +61,8 @@ from core.types import AskerId, Document, KeptPage, Page, PageKind, Question, Se
 PAGE_WORDS = 1_000
 PAGES_A_QUESTION = 10
 NEW_PAGES = 8
+WARM_AFTER = 50
+"""Questions."""
 
 
 class SyntheticWeb:
@@ -106,13 +117,18 @@ async def soak(directory: Path, questions: int) -> None:
         async with ChildExtractor(children=1) as extractor:
             answering = Answering(
                 planning=Planning(None),
-                search=Search([web], library=LibrarySearch(pages, embedder)),
+                search=Search(
+                    [Engine.guarded(web, clock)],
+                    memory=SearchMemory(MemoryStore(clock), clock),
+                    library=LibrarySearch(pages, embedder),
+                ),
                 reading=Reading(web, extractor, keeping, clock),
                 embedder=embedder,
                 ranking=Ranking(library=scoring, fallback=MemoryLibrary(), embedder=embedder),
                 writing=Writing(None, ExtractiveAnswer(embedder)),
             )
             writes_ms: list[float] = []
+            own_mb: list[float] = []
             for number in range(1, questions + 1):
                 question = Question(
                     id=str(number),
@@ -126,8 +142,10 @@ async def soak(directory: Path, questions: int) -> None:
                 started_s = time.perf_counter()
                 await keeping.flush()
                 writes_ms.append((time.perf_counter() - started_s) * 1000)
+                own_mb.append(memory_mb("RssAnon"))
                 if number % 25 == 0 or number == 1:
                     _report(number, directory / "library")
+        _report_growth(own_mb)
         writes_ms.sort()
         print(
             f"write after a question: median {statistics.median(writes_ms):.0f} ms, "
@@ -173,14 +191,23 @@ def _unit(rows: npt.NDArray[np.float64]) -> Vectors:
 
 
 def _report(number: int, library: Path) -> None:
-    resident_kb = next(
-        int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in line
-    )
     files = sum(path.is_file() for path in library.rglob("*"))
     print(
-        f"{number:4} questions: {resident_kb / 1024:.0f} MB resident, "
+        f"{number:4} questions: {memory_mb('VmRSS'):.0f} MB resident, {memory_mb('RssAnon'):.0f} its own, "
         f"library {_size(library) / 1e6:.1f} MB in {files} files",
         flush=True,
+    )
+
+
+def _report_growth(own_mb: Sequence[float]) -> None:
+    """own_mb: after each question."""
+    warm = own_mb[WARM_AFTER:]
+    if len(warm) < 2:
+        return
+    rose = growth(warm)
+    print(
+        f"growth after question {WARM_AFTER}: {rose.by:+.1f} MB in {len(warm)} questions, "
+        f"around which it strays by {rose.strays:.1f}, at most {rose.most:.1f}"
     )
 
 

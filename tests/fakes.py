@@ -18,13 +18,17 @@ from core.errors import (
     PageFailed,
     PageFailure,
     SearchFailed,
+    StoreFailed,
     SurfaceFailed,
 )
+from core.ports import Clock, SearchProvider
 from core.reading.keeping import Keeping
+from core.searching.engines import Engine
+from core.searching.remembering import SearchMemory
+from core.searching.search import Search
 from core.types import (
     Answer,
     AnswerEvent,
-    AskerId,
     Completion,
     Deferred,
     Document,
@@ -35,6 +39,8 @@ from core.types import (
     PageKind,
     Passage,
     Prompt,
+    Quota,
+    QuotaState,
     SearchHit,
     Vectors,
 )
@@ -226,6 +232,14 @@ def fake_keeping(store: FakePageStore | None = None, clock: FakeClock | None = N
     return Keeping(store or FakePageStore(), FakeEmbedder(), clock or FakeClock())
 
 
+def fake_search(
+    providers: Sequence[SearchProvider], *, library: SearchProvider, store: FakeStore | None = None
+) -> Search:
+    """Each provider behind its own guard, whose waits take no time."""
+    engines = [Engine.guarded(provider, FakeClock()) for provider in providers]
+    return Search(engines, memory=SearchMemory(store or FakeStore(), FakeClock()), library=library)
+
+
 @dataclass
 class FakeLanguageModel:
     """Says its pieces, then ends: with a finish reason, or by failing.
@@ -278,21 +292,6 @@ class FakeReplySurface:
 
 
 @dataclass
-class FakeRateLimiter:
-    """Admits so many questions of each asker, then none."""
-
-    admits: int = 1_000_000
-    retry_after_s: float = 30.0
-    counts: dict[AskerId, int] = field(default_factory=dict)
-
-    async def hit(self, asker: AskerId) -> float | None:
-        if self.counts.get(asker, 0) >= self.admits:
-            return self.retry_after_s
-        self.counts[asker] = self.counts.get(asker, 0) + 1
-        return None
-
-
-@dataclass
 class FakeClock:
     """Time that moves only when somebody sleeps."""
 
@@ -309,3 +308,87 @@ class FakeClock:
         self.slept_s.append(delay_s)
         self.elapsed_s += delay_s
         await asyncio.sleep(0)
+
+
+@dataclass
+class FakeRateLimiter:
+    """Keeps the moments of all admitted questions.
+
+    refuses: every quota counts as used up, for so many seconds.
+    """
+
+    clock: Clock = field(default_factory=FakeClock)
+    refuses_for_s: float | None = None
+    hits: list[tuple[Quota, float]] = field(default_factory=list)
+
+    async def hit(self, quotas: Sequence[Quota]) -> QuotaState | None:
+        used_up = [state for state in await self.states(quotas) if not state.left]
+        if used_up:
+            return max(used_up, key=lambda state: state.next_in_s)
+        self.hits += [(quota, self.clock.monotonic()) for quota in quotas]
+        return None
+
+    async def states(self, quotas: Sequence[Quota]) -> Sequence[QuotaState]:
+        return [self._state(quota) for quota in quotas]
+
+    def _state(self, quota: Quota) -> QuotaState:
+        if self.refuses_for_s is not None:
+            return QuotaState(quota=quota, left=0, next_in_s=self.refuses_for_s)
+        now_s = self.clock.monotonic()
+        kind = (quota.scope, quota.key, quota.window_s)
+        counted = [
+            at_s
+            for hit, at_s in self.hits
+            if (hit.scope, hit.key, hit.window_s) == kind and at_s > now_s - quota.window_s
+        ]
+        left = max(0, quota.limit - len(counted))
+        wait_s = 0.0 if left else counted[-quota.limit] + quota.window_s - now_s
+        return QuotaState(quota=quota, left=left, next_in_s=wait_s)
+
+
+@dataclass
+class FakeStore:
+    """Values in a dictionary, with the moment at which each ends."""
+
+    clock: Clock = field(default_factory=FakeClock)
+    fails: bool = False
+    kept: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+
+    async def get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        self._check()
+        return [self.kept[key][0] if key in self.kept else None for key in keys]
+
+    async def put(self, values: Mapping[str, bytes], *, ttl_s: float) -> None:
+        self._check()
+        until_s = self.clock.monotonic() + ttl_s
+        self.kept.update({key: (value, until_s) for key, value in values.items()})
+
+    async def claim(self, key: str, value: bytes, *, ttl_s: float) -> bool:
+        self._check()
+        if key in self.kept:
+            return False
+        await self.put({key: value}, ttl_s=ttl_s)
+        return True
+
+    async def add(self, key: str, amount: int, *, ttl_s: float) -> int:
+        self._check()
+        value, until_s = self.kept.get(key, (b"0", self.clock.monotonic() + ttl_s))
+        if not re.fullmatch(rb"0|-?[1-9][0-9]*", value):
+            raise StoreFailed("no counter")
+        self.kept[key] = (str(int(value) + amount).encode(), until_s)
+        return int(value) + amount
+
+    async def remove(self, keys: Sequence[str]) -> None:
+        self._check()
+        for key in keys:
+            self.kept.pop(key, None)
+
+    async def keys(self, prefix: str) -> Sequence[str]:
+        self._check()
+        return [key for key in self.kept if key.startswith(prefix)]
+
+    def _check(self) -> None:
+        if self.fails:
+            raise StoreFailed("the store is gone")
+        now_s = self.clock.monotonic()
+        self.kept = {key: kept for key, kept in self.kept.items() if kept[1] > now_s}

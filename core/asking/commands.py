@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-_HELP: Final = frozenset({"help", "/help", "--help"})
-
 
 class CommandKind(StrEnum):
     HELP = "help"
+    LIMITS = "limits"
     ASK = "ask"
+
+
+_WORDS: Final = {
+    "help": CommandKind.HELP,
+    "limits": CommandKind.LIMITS,
+    "limit": CommandKind.LIMITS,
+    "quota": CommandKind.LIMITS,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,7 @@ class Command:
 def parse_command(text: str) -> Command:
     """text: without the mention of the bot. "help" alone is the command; "help me choose a bike" is asked."""
     text = text.strip()
-    if text.lower().rstrip("!?. ") in _HELP:
-        return Command(kind=CommandKind.HELP)
+    word = text.lower().rstrip("!?. ").lstrip("/-")
+    if word in _WORDS:
+        return Command(kind=_WORDS[word])
     return Command(kind=CommandKind.ASK, text=text)

@@ -35,17 +35,18 @@ LOCK_LIMIT_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShelfLimits:
-    """max_bytes: of what ages; what lasts is not counted. Merging rewrites the tables, so for as long as
-    `old_versions` stay, there may be three times as much on disk.
+    """max_bytes: of what ages; what lasts is not counted. Merging rewrites the tables, and what it replaced
+    goes with the next merging: until then there may be two and a half times as much on disk.
     max_fragments: files of rows from which they are merged; each write adds one to both tables.
-    old_versions: for how long what a write replaced stays, for those who are reading it.
+    old_versions: the least that what a write replaced stays, for those who read it: another process sees
+    the new one by SEEN_AFTER, and a search takes no more than two seconds.
     aged_every_s: between two looks for what has expired, where nothing was written.
     """
 
     max_bytes: int = 50_000_000
     time_to_live: timedelta = TIME_TO_LIVE
     max_fragments: int = 25
-    old_versions: timedelta = timedelta(minutes=1)
+    old_versions: timedelta = timedelta(seconds=15)
     aged_every_s: float = 3600.0
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.asking.planning import Planning, usable_query
 from core.asking.query import MAX_QUERY_CHARS, SearchPlan, plan_search
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
 from core.tracing import Trace
 from core.types import FinishReason, Question
 from tests.core.asking.questions import asked
