@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -23,6 +24,8 @@ ASKER_ID = 400
 ALL_PERMISSIONS = (1 << 50) - 1
 SUPPRESS_EMBEDS = 1 << 2
 EPHEMERAL = 1 << 6
+LOADING = 1 << 7
+"""Of a deferred response: "… is thinking"."""
 TOKEN = "token"
 
 _BARE_URL = re.compile(r"(?<!<)https?://")
@@ -63,6 +66,19 @@ class Fault:
 
 
 @dataclass(kw_only=True)
+class Trap:
+    """What happens to the bot at the first request that is meant: `spring` ends its process.
+
+    takes_effect: whether Discord still does what was asked.
+    """
+
+    is_meant: Callable[[str, str, Any], bool]
+    takes_effect: bool
+    spring: Callable[[], None]
+    is_sprung: bool = False
+
+
+@dataclass(kw_only=True)
 class Bucket:
     """So many edits within so many seconds, for each channel."""
 
@@ -96,6 +112,7 @@ class DiscordServer:
     url: str = ""
     token: str = TOKEN
     faults: list[Fault] = field(default_factory=list)
+    trap: Trap | None = None
     edits: Bucket | None = None
     requests: list[DiscordRequest] = field(default_factory=list)
     messages: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -109,10 +126,12 @@ class DiscordServer:
 
     def __post_init__(self) -> None:
         self.channels = self.channels or [text_channel(CHANNEL_ID)]
-        self._ids = count(10_000)
-        self._socket: web.WebSocketResponse | None = None
+        # As in the real one, nothing has the id of what another had: a bot may remember for a while.
+        self._ids = count(10_000 * random.randrange(1, 10**12))
+        self.sockets: list[web.WebSocketResponse] = []
         self._sent: list[dict[str, Any]] = []
         self._nonces: dict[str, int] = {}
+        self._threads: dict[int, dict[str, Any]] = {}
         self._ready = asyncio.Event()
 
     # What a test says and asks.
@@ -125,9 +144,7 @@ class DiscordServer:
         return next(self._ids)
 
     async def dispatch(self, event: str, data: Mapping[str, Any]) -> None:
-        payload = {"op": 0, "t": event, "s": len(self._sent) + 1, "d": data}
-        self._sent.append(payload)
-        await self._send(payload)
+        await self._send(self._event(event, data))
 
     async def replay(self, *, last: int) -> None:
         """The last events once more, as after a RESUME with an old sequence number."""
@@ -141,8 +158,7 @@ class DiscordServer:
         await self._send({"op": 9, "d": resumable})
 
     async def drop(self, code: int) -> None:
-        assert self._socket
-        await self._socket.close(code=code)
+        await self.sockets[-1].close(code=code)
 
     async def say(self, text: str, *, channel: int = CHANNEL_ID, **fields: Any) -> int:
         """Somebody writes a message; its id."""
@@ -233,51 +249,60 @@ class DiscordServer:
     # The gateway.
 
     async def _send(self, payload: Mapping[str, Any]) -> None:
-        if self._socket and not self._socket.closed:
-            await self._socket.send_str(orjson.dumps(payload).decode())
+        """To every process that is connected."""
+        for socket in list(self.sockets):
+            await _send_to(socket, payload)
 
     async def _gateway(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        self._socket = socket
-        await self._send({"op": 10, "d": {"heartbeat_interval": 40_000}})
-        async for frame in socket:
-            if frame.type is WSMsgType.TEXT:
-                await self._receive(orjson.loads(frame.data))
+        await _send_to(socket, {"op": 10, "d": {"heartbeat_interval": 40_000}})
+        try:
+            async for frame in socket:
+                if frame.type is WSMsgType.TEXT:
+                    await self._receive(socket, orjson.loads(frame.data))
+        finally:
+            if socket in self.sockets:
+                self.sockets.remove(socket)
         return socket
 
-    async def _receive(self, payload: Mapping[str, Any]) -> None:
+    async def _receive(self, socket: web.WebSocketResponse, payload: Mapping[str, Any]) -> None:
         if payload["op"] == 1:
-            await self._send({"op": 11})
+            await _send_to(socket, {"op": 11})
         elif payload["op"] == 2:
-            await self._identify(payload["d"])
+            await self._identify(socket, payload["d"])
         elif payload["op"] == 6:
             self.resumes.append(payload["d"])
             for sent in self._sent[payload["d"]["seq"] :]:
-                await self._send(sent)
+                await _send_to(socket, sent)
+            self.sockets.append(socket)
             await self.dispatch("RESUMED", {})
 
-    async def _identify(self, data: dict[str, Any]) -> None:
+    async def _identify(self, socket: web.WebSocketResponse, data: dict[str, Any]) -> None:
         self.identifies.append(data)
         if self.refused_identifies:
             code = self.refused_identifies.pop(0)
-            await (self.drop(code) if code else self.invalidate_session(resumable=False))
+            await (socket.close(code=code) if code else _send_to(socket, {"op": 9, "d": False}))
             return
         self._sent.clear()
-        await self.dispatch(
-            "READY",
-            {
-                "v": 10,
-                "user": user(APP_ID),
-                "guilds": [{"id": str(GUILD_ID), "unavailable": True}],
-                "session_id": f"session{len(self.identifies)}",
-                "resume_gateway_url": self.url.replace("http", "ws") + "/gw",
-                "shard": [0, 1],
-                "application": {"id": str(APP_ID), "flags": 0},
-            },
-        )
-        await self.dispatch("GUILD_CREATE", self._guild())
+        ready = {
+            "v": 10,
+            "user": user(APP_ID),
+            "guilds": [{"id": str(GUILD_ID), "unavailable": True}],
+            "session_id": f"session{len(self.identifies)}",
+            "resume_gateway_url": self.url.replace("http", "ws") + "/gw",
+            "shard": [0, 1],
+            "application": {"id": str(APP_ID), "flags": 0},
+        }
+        for payload in (self._event("READY", ready), self._event("GUILD_CREATE", self._guild())):
+            await _send_to(socket, payload)
+        self.sockets.append(socket)
         self._ready.set()
+
+    def _event(self, event: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        payload = {"op": 0, "t": event, "s": len(self._sent) + 1, "d": data}
+        self._sent.append(payload)
+        return payload
 
     def _guild(self) -> dict[str, Any]:
         everyone: dict[str, Any] = {
@@ -313,9 +338,17 @@ class DiscordServer:
             request.transport.abort()
         # The type must be exactly this, without a charset, for discord.py to take it as JSON.
         headers = {"Content-Type": "application/json", **headers}
+        if status == 204:
+            return web.Response(status=status)
         return web.Response(status=status or 500, body=orjson.dumps(answer), headers=headers)
 
     def _respond(self, request: web.Request, path: str, body: Any) -> tuple[int, Any, Mapping[str, str]]:
+        trap = self.trap
+        if trap and not trap.is_sprung and trap.is_meant(request.method, path, body):
+            trap.is_sprung = True
+            trap.spring()
+            if not trap.takes_effect:
+                return 0, {}, {}
         for fault in self.faults:
             if fault.hits(request.method, path, body):
                 fault.times -= 1
@@ -349,7 +382,10 @@ class DiscordServer:
         ("PUT", r"/applications/\d+/commands", "_put_commands"),
         ("POST", r"/users/@me/channels", "_open_dm"),
         ("POST", r"/channels/(\d+)/messages", "_post_message"),
+        ("GET", r"/users/(\d+)", "_get_user"),
+        ("GET", r"/channels/(\d+)", "_get_channel"),
         ("GET", r"/channels/\d+/messages/(\d+)", "_get_message"),
+        ("DELETE", r"/channels/\d+/messages/(\d+)", "_delete_message"),
         ("PATCH", r"/channels/\d+/messages/(\d+)", "_patch_message"),
         ("POST", r"/channels/(\d+)/messages/(\d+)/threads", "_open_thread"),
         ("POST", r"/interactions/\d+/([^/]+)/callback", "_acknowledge"),
@@ -382,6 +418,7 @@ class DiscordServer:
         return 200, {"id": "900", "type": 1, "recipients": [user(int(body["recipient_id"]))]}
 
     def _post_message(self, body: Any, channel: str) -> tuple[int, Any]:
+        # Discord knows the nonces of a few minutes.
         nonce = body.get("nonce") if body.get("enforce_nonce") else None
         if nonce in self._nonces:
             return 200, self.messages[self._nonces[nonce]]
@@ -389,6 +426,19 @@ class DiscordServer:
         if nonce:
             self._nonces[nonce] = int(message["id"])
         return 200, message
+
+    def _get_user(self, _body: Any, user_id: str) -> tuple[int, Any]:
+        return 200, user(int(user_id))
+
+    def _get_channel(self, _body: Any, channel: str) -> tuple[int, Any]:
+        known = {int(each["id"]): each for each in self.channels} | self._threads
+        found = known.get(int(channel))
+        return (200, found) if found else (404, {"message": "Unknown Channel", "code": 10003})
+
+    def _delete_message(self, _body: Any, message_id: str) -> tuple[int, Any]:
+        if self.messages.pop(int(message_id), None) is None:
+            return 404, {"message": "Unknown Message", "code": 10008}
+        return 204, None
 
     def _get_message(self, _body: Any, message_id: str) -> tuple[int, Any]:
         message = self.messages.get(int(message_id))
@@ -402,13 +452,18 @@ class DiscordServer:
         return 200, message
 
     def _open_thread(self, body: Any, parent: str, message_id: str) -> tuple[int, Any]:
-        return 201, thread_channel(int(message_id), parent=int(parent), name=body["name"])
+        if int(message_id) in self._threads:
+            return 400, {"message": "A thread has already been created for this message", "code": 160004}
+        thread = thread_channel(int(message_id), parent=int(parent), name=body["name"])
+        self._threads[int(message_id)] = thread
+        return 201, thread
 
     def _acknowledge(self, body: Any, token: str) -> tuple[int, Any]:
         if body["type"] == 4:
             self._store_response(token, "@original", body["data"])
         elif body["type"] == 5:
-            self._store_response(token, "@original", {"content": ""} | body.get("data", {}))
+            flags = LOADING | body.get("data", {}).get("flags", 0)
+            self._store_response(token, "@original", {"content": "", "flags": flags})
         callback = {"id": "1", "type": 2, "response_message_loading": False}
         return 200, {"interaction": callback}
 
@@ -416,9 +471,12 @@ class DiscordServer:
         return 200, self._store_response(token, "", body)
 
     def _patch_webhook(self, body: Any, token: str, key: str) -> tuple[int, Any]:
+        if token not in self.responses:
+            return 404, {"message": "Unknown Webhook", "code": 10015}
         message = self.responses[token].get(key)
         if message is None:
             return 404, {"message": "Unknown Message", "code": 10008}
+        message["flags"] &= ~LOADING
         self._change(message, body)
         return 200, message
 
@@ -458,6 +516,12 @@ class DiscordServer:
             "flags": 0,
             **{name: [] for name in lists},
         }
+
+
+async def _send_to(socket: web.WebSocketResponse, payload: Mapping[str, Any]) -> None:
+    if not socket.closed:
+        with suppress(ConnectionError):  # of a process that was just killed
+            await socket.send_str(orjson.dumps(payload).decode())
 
 
 def user(user_id: int) -> dict[str, Any]:

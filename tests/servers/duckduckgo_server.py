@@ -13,6 +13,7 @@ from aiohttp import web
 
 from core.types import SearchHit
 from tests.servers.loopback import serving
+from tests.servers.troubles import Trouble
 
 CHALLENGE_PAGE: Final = """<html><body><form id="challenge-form" action="/anomaly.js?sv=html" method="POST">
 <div class="anomaly-modal__title">Unfortunately, bots use DuckDuckGo too.</div></form></body></html>"""
@@ -40,6 +41,7 @@ def results_page(hits: Sequence[SearchHit]) -> str:
 class DuckDuckGoServer:
     """What it says next, and what it was asked.
 
+    trouble: what comes in place of the page.
     delay_s: before it answers.
     most_at_once: requests that it held open at the same time.
     """
@@ -47,6 +49,7 @@ class DuckDuckGoServer:
     page: str = ""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    trouble: Trouble | None = None
     delay_s: float = 0
     url: str = ""
     forms: list[dict[str, str]] = field(default_factory=list)
@@ -55,7 +58,7 @@ class DuckDuckGoServer:
     open: int = 0
     most_at_once: int = 0
 
-    async def _search(self, request: web.Request) -> web.Response:
+    async def _search(self, request: web.Request) -> web.StreamResponse:
         self.forms.append({name: str(value) for name, value in (await request.post()).items()})
         self.cookies.append(dict(request.cookies))
         self.asked.set()
@@ -65,6 +68,8 @@ class DuckDuckGoServer:
             await asyncio.sleep(self.delay_s)
         finally:
             self.open -= 1
+        if self.trouble is not None:
+            return await self.trouble.act(request)
         return web.Response(
             status=self.status, text=self.page, headers=self.headers, content_type="text/html"
         )

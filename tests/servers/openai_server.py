@@ -1,13 +1,16 @@
-"""Speaks OpenAI's chat completions, streamed, on loopback."""
+"""Speaks OpenAI's chat completions, streamed, and its embeddings, on loopback."""
 
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 from aiohttp import web
 
@@ -30,6 +33,11 @@ class OpenAIServer:
     ending: "done" ends as it should; "short" leaves out the finish reason and what follows it; "reset"
         breaks the connection; "stall" says nothing more and keeps it.
     status, error: said in place of all that, if the status is not 200.
+    failing: so many of the next requests end as `status` says, the others well; None is all.
+    cost: in US dollars, stated beside the usage.
+    vectors: said in place of those that `vector` makes. numbers: as JSON numbers, whatever was asked for.
+    silent: takes requests and never answers.
+    unknown: models it has never heard of.
     """
 
     pieces: Sequence[str] = ()
@@ -40,7 +48,13 @@ class OpenAIServer:
     finish_reason: str = "stop"
     usage: tuple[int, int] | None = (11, 7)
     model: str = "served-model"
+    cost: float | None = None
+    vectors: Sequence[object] | None = None
+    numbers: bool = False
+    silent: bool = False
+    unknown: frozenset[str] = frozenset()
     status: int = 200
+    failing: int | None = None
     error: Mapping[str, object] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
@@ -51,8 +65,10 @@ class OpenAIServer:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         payload = orjson.loads(await request.read())
         self.requests.append(OpenAIRequest(headers=dict(request.headers), payload=payload))
-        if self.status != 200:
-            return web.json_response({"error": self.error}, status=self.status, headers=self.headers)
+        if refusal := await self._refusal(request):
+            return refusal
+        if payload["model"] in self.unknown:
+            return web.json_response({"error": {"code": "model_not_found"}}, status=404)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:
@@ -60,6 +76,34 @@ class OpenAIServer:
         except ConnectionError:
             self.disconnected.set()
         return response
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        payload = orjson.loads(await request.read())
+        self.requests.append(OpenAIRequest(headers=dict(request.headers), payload=payload))
+        if refusal := await self._refusal(request):
+            return refusal
+        vectors = self.vectors
+        if vectors is None:
+            as_base64 = payload["encoding_format"] == "base64" and not self.numbers
+            made = [vector(text) for text in payload["input"]]
+            vectors = [b64encode(row.tobytes()).decode() if as_base64 else row.tolist() for row in made]
+        data = [
+            {"object": "embedding", "index": place, "embedding": row} for place, row in enumerate(vectors)
+        ]
+        # In any order: each says which text it is of.
+        body = {"object": "list", "data": data[::-1], "model": self.model}
+        return web.Response(body=self.raw or orjson.dumps(body), content_type="application/json")
+
+    async def _refusal(self, request: web.Request) -> web.Response | None:
+        if self.silent:
+            with suppress(ConnectionError):
+                await _until_gone(request)
+            return web.Response(status=499)
+        if self.status == 200 or self.failing == 0:
+            return None
+        if self.failing:
+            self.failing -= 1
+        return web.json_response({"error": self.error}, status=self.status, headers=self.headers)
 
     async def _say(self, request: web.Request, response: web.StreamResponse) -> None:
         await self._send(response, {"role": "assistant", "content": ""})
@@ -88,16 +132,27 @@ class OpenAIServer:
     async def _send_usage(self, response: web.StreamResponse) -> None:
         if self.usage:
             prompt, completion = self.usage
-            counts = {
+            counts: dict[str, float] = {
                 "prompt_tokens": prompt,
                 "completion_tokens": completion,
                 "total_tokens": sum(self.usage),
             }
+            if self.cost is not None:
+                counts["cost"] = self.cost
             await self._write(response, {"choices": [], "usage": counts})
 
     async def _write(self, response: web.StreamResponse, fields: Mapping[str, object]) -> None:
         chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": self.model, **fields}
         await response.write(b"data: " + orjson.dumps(chunk) + b"\n\n")
+
+
+def vector(text: str) -> npt.NDArray[np.float32]:
+    """Its words counted into 16 numbers: texts that share words are near. Not of unit length."""
+    row = np.zeros(16, dtype="<f4")
+    for word in text.lower().split():
+        row[sum(word.strip(".?!").encode()) % 16] += 2
+    row[0] += 0.1
+    return row
 
 
 async def _until_gone(request: web.Request) -> None:
@@ -113,6 +168,7 @@ async def openai_server(*, pieces: Sequence[str] = ()) -> AsyncIterator[OpenAISe
     server = OpenAIServer(pieces=pieces)
     app = web.Application()
     app.router.add_post("/v1/chat/completions", server._complete)
+    app.router.add_post("/v1/embeddings", server._embed)
     async with serving(app) as root:
         server.url = f"{root}/v1"
         yield server

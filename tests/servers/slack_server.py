@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -102,7 +103,18 @@ class Message:
     def as_json(self) -> Json:
         parent = {"thread_ts": self.thread_ts} if self.thread_ts else {}
         bot = {"bot_id": "B1"} if self.user == BOT else {}
-        return {"type": "message", "ts": self.ts, "user": self.user, "text": self.text, **parent, **bot}
+        said = [{"type": "markdown", "text": self.markdown}] if self.stream and self.markdown else []
+        blocks = [*said, *self.all_blocks]
+        shown = {"blocks": blocks} if blocks else {}
+        return {
+            "type": "message",
+            "ts": self.ts,
+            "user": self.user,
+            "text": self.text,
+            **parent,
+            **bot,
+            **shown,
+        }
 
 
 class Refused(Exception):
@@ -139,6 +151,8 @@ class SlackServer:
     is_agent: the app is one, so that threads have sessions with a stop button of Slack's.
     rejects: block types and methods this Slack has never heard of.
     strict_edits: a message that was streamed can't be edited.
+    at: told of each call before it does anything, and when it has, before the caller hears of it; of "ack"
+        afterwards. True: the caller is gone, and what has not been done is not.
     """
 
     member_of: set[str] = field(default_factory=lambda: {"C1", "D1", *(f"C{n}" for n in range(2, 40))})
@@ -151,6 +165,7 @@ class SlackServer:
     rejects: set[str] = field(default_factory=set)
     max_appends: int = 1_000_000
     url: str = ""
+    at: Callable[[Literal["before", "after"], str, Json], bool] = lambda _when, _method, _arguments: False
     messages: list[Message] = field(default_factory=list)
     ephemerals: list[Json] = field(default_factory=list)
     responses: list[Json] = field(default_factory=list)
@@ -165,6 +180,8 @@ class SlackServer:
     connections: int = 0
     _counted: dict[str, deque[float]] = field(default_factory=dict)
     _numbers: Any = field(default_factory=itertools.count)
+    # As in the real one, nothing has the name of what another had: a bot may remember for a while.
+    _since_s: int = field(default_factory=lambda: random.randrange(1_500_000_000, 1_700_000_000))
     _appends: dict[str, int] = field(default_factory=dict)
     _runner: web.AppRunner | None = None
     _port: int = 0
@@ -217,7 +234,7 @@ class SlackServer:
             "type": "event_callback",
             "team_id": TEAM,
             "api_app_id": "A1",
-            "event_id": f"Ev{next(self._numbers)}",
+            "event_id": f"Ev{self._since_s}{next(self._numbers)}",
             "event_time": 1,
             "event": event,
         }
@@ -240,7 +257,7 @@ class SlackServer:
             "user_id": user,
             "team_id": TEAM,
             "channel_id": channel,
-            "trigger_id": f"t{next(self._numbers)}",
+            "trigger_id": f"t{self._since_s}{next(self._numbers)}",
             "response_url": f"{self.url}/respond",
         }
         return await self.deliver("slash_commands", payload)
@@ -250,7 +267,7 @@ class SlackServer:
         payload = {
             "type": "message_action",
             "callback_id": "answer_this",
-            "trigger_id": f"t{next(self._numbers)}",
+            "trigger_id": f"t{self._since_s}{next(self._numbers)}",
             "action_ts": self._new_ts(),
             "team": {"id": TEAM},
             "user": {"id": user, "team_id": TEAM},
@@ -263,7 +280,7 @@ class SlackServer:
     async def press(self, message: Message, action_id: str, *, user: str = "U1") -> None:
         payload = {
             "type": "block_actions",
-            "trigger_id": f"t{next(self._numbers)}",
+            "trigger_id": f"t{self._since_s}{next(self._numbers)}",
             "team": {"id": TEAM},
             "user": {"id": user, "team_id": TEAM},
             "channel": {"id": message.channel},
@@ -357,6 +374,7 @@ class SlackServer:
             if message.type is WSMsgType.TEXT:
                 ack = json.loads(message.data)
                 self.acks[ack["envelope_id"]] = ack.get("payload") or {}
+                self.at("after", "ack", ack)
         if socket in self.sockets:
             self.sockets.remove(socket)
         return socket
@@ -370,6 +388,8 @@ class SlackServer:
         arguments = dict(request.query)
         if request.can_read_body:
             arguments |= await request.json()
+        if self.at("before", method, arguments):
+            return web.json_response({})
         fault = self._fault(method)
         error = "" if fault is None else fault.kind
         body: Json = {"ok": True}
@@ -386,6 +406,7 @@ class SlackServer:
         self.calls.append(
             Call(method=method, arguments=arguments, at_s=asyncio.get_running_loop().time(), error=error)
         )
+        self.at("after", method, arguments)
         if error in {"drop", "lose"} and request.transport:
             request.transport.abort()
         return web.json_response(body, status=status, headers=headers)
@@ -598,6 +619,7 @@ class SlackServer:
             if message.channel == channel
             and arguments["ts"] in (message.ts, message.thread_ts)
             and not message.is_deleted
+            and (message.ts >= arguments.get("oldest", "") or not message.thread_ts)
         ]
         return {"messages": found[: int(arguments.get("limit", 100))]}
 
@@ -630,4 +652,4 @@ class SlackServer:
         await self.deliver("events_api", self.callback(stopped))
 
     def _new_ts(self) -> str:
-        return f"1700000000.{next(self._numbers):06d}"
+        return f"{self._since_s}.{next(self._numbers):06d}"

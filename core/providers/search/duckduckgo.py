@@ -20,8 +20,11 @@ from ddgs.engines import ENGINES
 from ddgs.exceptions import DDGSException, TimeoutException
 from lxml.etree import LxmlError
 
-from core.errors import SearchFailed, SettingsError
+from core.errors import Fault, SearchFailed, SettingsError
+from core.ports import Clock
 from core.providers.search.hits import clean_hits
+from core.providers.search.keys import KeyRing
+from core.providers.search.refusals import UNREADABLE, Refusal, refusal_of, retry_after_s
 from core.types import SearchHit
 
 MAX_BODY_BYTES: Final = 4_000_000
@@ -29,7 +32,6 @@ MAX_BODY_BYTES: Final = 4_000_000
 
 MAX_THREADS: Final = 8
 
-_UNREADABLE: Final = "answered in a form that could not be read"
 _BLOCKED_STATUSES: Final = frozenset({202, 403, 429})
 """202 is DuckDuckGo's own: a challenge page instead of results."""
 
@@ -43,15 +45,17 @@ class DuckDuckGoSearch:
     backend: the `ddgs` text engine. Raises SettingsError if this version has it switched off.
     url: asked in place of the engine's own.
     timeout_s: for one search, with the wait for a free thread.
+    keys: holds none but the engine itself, which rests when it is asked too often.
     max_threads: searches at a time; one that was given up keeps its thread until its time is over.
     """
 
     def __init__(
         self,
         *,
+        clock: Clock,
         backend: str = "duckduckgo",
         url: str | None = None,
-        timeout_s: float = 5.0,
+        timeout_s: float = 3.0,
         max_threads: int = MAX_THREADS,
     ) -> None:
         if backend not in ENGINES["text"]:
@@ -60,19 +64,24 @@ class DuckDuckGoSearch:
                 [f"DUCKDUCKGO_BACKEND must name an engine that ddgs has switched on: {known}"]
             )
         self.name = "DuckDuckGo" if backend == "duckduckgo" else backend.capitalize()
+        self._clock = clock
+        self.keys = KeyRing(self.name, [""], clock)
         self._engine_class = ENGINES["text"][backend]
         self._url = url
         self._timeout_s = timeout_s
         self._free_threads = asyncio.Semaphore(max_threads)
 
     async def search(self, query: str, *, limit: int) -> Sequence[SearchHit]:
+        hits = await self.keys.serve(lambda _no_key: self._ask(query))
+        return clean_hits(hits, limit=limit)
+
+    async def _ask(self, query: str) -> list[SearchHit]:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._free_threads.acquire()
-                hits = await self._in_daemon_thread(partial(self._search_blocking, query))
+                return await self._in_daemon_thread(partial(self._search_blocking, query))
         except TimeoutError as error:
-            raise SearchFailed(self.name, "did not answer in time") from error
-        return clean_hits(hits, limit=limit)
+            raise self._failed(Fault.TIMED_OUT) from error
 
     async def _in_daemon_thread(self, call: Callable[[], list[SearchHit] | SearchFailed]) -> list[SearchHit]:
         """Takes a free thread that was acquired, and gives it back when the call is over."""
@@ -86,7 +95,7 @@ class DuckDuckGoSearch:
 
         def work() -> None:
             # Stands if the call raises what it never should: then the thread's own hook reports that.
-            result: list[SearchHit] | SearchFailed = SearchFailed(self.name, "failed")
+            result: list[SearchHit] | SearchFailed = self._failed(Fault.FAILING)
             try:
                 result = call()
             finally:
@@ -105,13 +114,13 @@ class DuckDuckGoSearch:
         except SearchFailed as failure:
             return failure
         except (primp.TimeoutError, TimeoutException):
-            return SearchFailed(self.name, "did not answer in time")
-        except (primp.ConnectError, primp.DNSError, DDGSException):
-            return SearchFailed(self.name, "could not be reached")
+            return self._failed(Fault.TIMED_OUT)
+        except (primp.RequestError, DDGSException):
+            return self._failed(Fault.UNREACHABLE)
         except primp.PrimpError:
-            return SearchFailed(self.name, "broke off its answer")
+            return self._failed(Fault.FAILING, "broke off its answer")
         except (LxmlError, ValueError, LookupError, TypeError):
-            return SearchFailed(self.name, _UNREADABLE)
+            return self._failed(Fault.FAILING, UNREADABLE)
 
     def _hits(self, query: str) -> Iterator[SearchHit]:
         # A new engine for each search: its cookies must not connect two askers, and some keep state.
@@ -138,7 +147,7 @@ class DuckDuckGoSearch:
             stream=True,
         )
         if response.status_code != 200:
-            raise SearchFailed(self.name, _refusal(response.status_code))
+            raise self._refusal(response).failure(self.name)
         return self._bounded_body(response).decode("utf-8", "replace")
 
     def _bounded_body(self, response: primp.Response) -> bytes:
@@ -146,15 +155,23 @@ class DuckDuckGoSearch:
         for piece in response.iter_bytes():
             body += piece
             if len(body) > MAX_BODY_BYTES:
-                raise SearchFailed(self.name, "answered with too much data")
+                raise self._failed(Fault.FAILING, "answered with too much data")
         return bytes(body)
 
     def _check_that_it_is_a_results_page(self, text: str) -> None:
         """No results are an answer only on a page that is one: with a search form, or JSON."""
         if any(mark in text for mark in _CHALLENGE_MARKS):
-            raise SearchFailed(self.name, _refusal(202))
+            raise self._failed(Fault.RATE_LIMITED)
         if "<form" not in text and not text.lstrip().startswith(("[", "{")):
-            raise SearchFailed(self.name, _UNREADABLE)
+            raise self._failed(Fault.FAILING, UNREADABLE)
+
+    def _refusal(self, response: primp.Response) -> Refusal:
+        status = 429 if response.status_code in _BLOCKED_STATUSES else response.status_code
+        wait_s = retry_after_s(response.headers.get("retry-after", ""), now=self._clock.now())
+        return refusal_of(status, retry_after_s=wait_s)
+
+    def _failed(self, fault: Fault, reason: str = "") -> SearchFailed:
+        return Refusal(fault=fault, reason=reason).failure(self.name)
 
 
 def _unwrapped(href: str) -> str:
@@ -162,12 +179,6 @@ def _unwrapped(href: str) -> str:
     if not href.removeprefix("https:").startswith("//duckduckgo.com/l/?"):
         return href
     return href.partition("uddg=")[2].rpartition("&rut=")[0] or href.partition("uddg=")[2]
-
-
-def _refusal(status: int) -> str:
-    if status in _BLOCKED_STATUSES:
-        return "is over its rate limit"
-    return "is failing" if status >= 500 else f"answered with status {status}"
 
 
 __all__ = ["DuckDuckGoSearch"]

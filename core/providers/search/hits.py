@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from html import unescape
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,8 +21,16 @@ _MONTH: Final = rf"(?P<month>{'|'.join(_MONTHS)})[a-z]*\.?"
 _DATE_FORMS: Final = (
     re.compile(r"(?P<year>\d{4})-(?P<number>\d{2})-(?P<day>\d{2})(?:[T ].*)?", re.IGNORECASE),
     re.compile(rf"{_MONTH} (?P<day>\d{{1,2}}),? (?P<year>\d{{4}})", re.IGNORECASE),
-    re.compile(rf"(?P<day>\d{{1,2}})\.? {_MONTH},? (?P<year>\d{{4}})", re.IGNORECASE),
+    re.compile(
+        rf"(?:[a-z]+, )?(?P<day>\d{{1,2}})\.? {_MONTH},? (?P<year>\d{{4}})(?: \d\d:.*)?", re.IGNORECASE
+    ),
 )
+_TAG: Final = re.compile(
+    r"</?(?:a|b|br|code|div|em|i|li|mark|ol|p|pre|small|span|strong|sub|sup|u|ul|wbr)\b[^<>]{0,500}>",
+    re.IGNORECASE,
+)
+"""What engines mark and break their texts with; "vector<int>" is no tag."""
+
 _AGE: Final = re.compile(r"(?P<count>\d{1,4}) (?P<unit>second|minute|hour|day)s? ago", re.IGNORECASE)
 
 
@@ -69,6 +78,11 @@ def one_line(text: str, *, max_chars: int) -> str:
     return words if len(words) <= max_chars else words[: max_chars - 1].rstrip() + "…"
 
 
+def text_of_html(fragment: str) -> str:
+    """What a browser would show, on one line; cut to what `one_line` looks at of a snippet."""
+    return unescape(_TAG.sub("", fragment[: 10 * MAX_SNIPPET_CHARS]))
+
+
 def _visible(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Cc":
@@ -110,4 +124,4 @@ def _day_ago(words: str, *, now: datetime) -> date | None:
     return None
 
 
-__all__ = ["clean_hits", "is_web_url", "iso_date", "one_line"]
+__all__ = ["clean_hits", "is_web_url", "iso_date", "one_line", "text_of_html"]

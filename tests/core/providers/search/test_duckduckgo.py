@@ -9,10 +9,12 @@ from time import monotonic
 import pytest
 from ddgs.engines import ENGINES
 from ddgs.engines.duckduckgo import Duckduckgo
+from structlog.testing import capture_logs
 
 from core.errors import SearchFailed, SettingsError
 from core.providers.search.duckduckgo import MAX_BODY_BYTES, DuckDuckGoSearch
 from core.types import SearchHit
+from tests.fakes import FakeClock
 from tests.servers.duckduckgo_server import (
     CHALLENGE_PAGE,
     DuckDuckGoServer,
@@ -37,20 +39,32 @@ def hit(url: str) -> SearchHit:
 
 
 async def failure(provider: DuckDuckGoSearch) -> str:
-    with pytest.raises(SearchFailed) as caught:
+    with capture_logs(), pytest.raises(SearchFailed) as caught:
         await provider.search("why is the sky blue", limit=3)
     assert caught.value.provider == "DuckDuckGo"
     return caught.value.reason
 
 
 async def test_the_query_is_posted_as_the_form_would(server: DuckDuckGoServer) -> None:
-    await DuckDuckGoSearch(url=server.url).search("why is the sky blue? & so on", limit=3)
+    await DuckDuckGoSearch(clock=FakeClock(), url=server.url).search("why is the sky blue? & so on", limit=3)
     assert [form["q"] for form in server.forms] == ["why is the sky blue? & so on"]
+
+
+async def test_after_a_challenge_it_is_left_alone_for_a_minute(server: DuckDuckGoServer) -> None:
+    clock, server.page = FakeClock(), CHALLENGE_PAGE
+    provider = DuckDuckGoSearch(clock=clock, url=server.url)
+    for _ in range(3):
+        assert await failure(provider) == "is over its rate limit"
+    assert len(server.forms) == 1
+    clock.elapsed_s, server.page = 60, results_page([hit("https://example.com/")])
+    assert len(await provider.search("q", limit=3)) == 1
 
 
 async def test_an_advertisement_is_no_hit(server: DuckDuckGoServer) -> None:
     server.page = results_page([hit("https://duckduckgo.com/y.js?ad_domain=x"), hit("https://example.com/")])
-    assert await DuckDuckGoSearch(url=server.url).search("q", limit=3) == (hit("https://example.com/"),)
+    assert await DuckDuckGoSearch(clock=FakeClock(), url=server.url).search("q", limit=3) == (
+        hit("https://example.com/"),
+    )
 
 
 @pytest.mark.parametrize("tail", ["", "&rut=0a1b"])
@@ -59,7 +73,7 @@ async def test_a_hit_leads_to_the_page_and_not_through_duckduckgo(
 ) -> None:
     redirect = f"//duckduckgo.com/l/?uddg=https%3A%2F%2Fexample.com%2F%3Fa%3D1%26b%3D2{tail}"
     server.page = results_page([hit(redirect)])
-    assert await DuckDuckGoSearch(url=server.url).search("q", limit=3) == (
+    assert await DuckDuckGoSearch(clock=FakeClock(), url=server.url).search("q", limit=3) == (
         hit("https://example.com/?a=1&b=2"),
     )
 
@@ -77,12 +91,12 @@ async def test_a_hit_leads_to_the_page_and_not_through_duckduckgo(
 )
 async def test_a_refusal_is_told_in_plain_words(server: DuckDuckGoServer, status: int, reason: str) -> None:
     server.status = status
-    assert await failure(DuckDuckGoSearch(url=server.url)) == reason
+    assert await failure(DuckDuckGoSearch(clock=FakeClock(), url=server.url)) == reason
 
 
 async def test_a_challenge_is_not_taken_for_no_results(server: DuckDuckGoServer) -> None:
     server.page = CHALLENGE_PAGE
-    assert await failure(DuckDuckGoSearch(url=server.url)) == "is over its rate limit"
+    assert await failure(DuckDuckGoSearch(clock=FakeClock(), url=server.url)) == "is over its rate limit"
 
 
 @pytest.mark.parametrize(
@@ -90,32 +104,40 @@ async def test_a_challenge_is_not_taken_for_no_results(server: DuckDuckGoServer)
 )
 async def test_a_page_of_something_else_is_a_failure(server: DuckDuckGoServer, page: str) -> None:
     server.page = page
-    assert await failure(DuckDuckGoSearch(url=server.url)) == "answered in a form that could not be read"
+    assert (
+        await failure(DuckDuckGoSearch(clock=FakeClock(), url=server.url))
+        == "answered in a form that could not be read"
+    )
 
 
 async def test_an_answer_that_does_not_end_is_given_up(server: DuckDuckGoServer) -> None:
     server.page = results_page([]) + " " * MAX_BODY_BYTES
-    assert await failure(DuckDuckGoSearch(url=server.url)) == "answered with too much data"
+    assert await failure(DuckDuckGoSearch(clock=FakeClock(), url=server.url)) == "answered with too much data"
 
 
 async def test_an_engine_that_does_not_answer_is_given_up_in_time(server: DuckDuckGoServer) -> None:
     server.delay_s = 30
     started = monotonic()
-    assert await failure(DuckDuckGoSearch(url=server.url, timeout_s=0.05)) == "did not answer in time"
+    assert (
+        await failure(DuckDuckGoSearch(clock=FakeClock(), url=server.url, timeout_s=0.05))
+        == "did not answer in time"
+    )
     assert monotonic() - started < 1
 
 
 async def test_an_engine_that_is_not_there_could_not_be_reached() -> None:
     async with duckduckgo_server() as gone:
         pass
-    assert await failure(DuckDuckGoSearch(url=gone.url)) == "could not be reached"
+    assert await failure(DuckDuckGoSearch(clock=FakeClock(), url=gone.url)) == "could not be reached"
 
 
 async def test_a_cancelled_search_ends_at_once(server: DuckDuckGoServer) -> None:
     server.delay_s = 30
     started = monotonic()
     async with asyncio.TaskGroup() as tasks:
-        search = tasks.create_task(DuckDuckGoSearch(url=server.url, timeout_s=1).search("q", limit=3))
+        search = tasks.create_task(
+            DuckDuckGoSearch(clock=FakeClock(), url=server.url, timeout_s=1).search("q", limit=3)
+        )
         await server.asked.wait()
         search.cancel()
     assert search.cancelled()
@@ -124,7 +146,7 @@ async def test_a_cancelled_search_ends_at_once(server: DuckDuckGoServer) -> None
 
 async def test_no_more_searches_run_at_a_time_than_there_are_threads(server: DuckDuckGoServer) -> None:
     server.page, server.delay_s = results_page([hit("https://example.com/")]), 0.03
-    provider = DuckDuckGoSearch(url=server.url, max_threads=2)
+    provider = DuckDuckGoSearch(clock=FakeClock(), url=server.url, max_threads=2)
     async with asyncio.TaskGroup() as tasks:
         searches = [tasks.create_task(provider.search("q", limit=3)) for _ in range(6)]
     assert [len(search.result()) for search in searches] == [1] * 6
@@ -133,7 +155,7 @@ async def test_no_more_searches_run_at_a_time_than_there_are_threads(server: Duc
 
 async def test_a_search_that_finds_no_free_thread_is_given_up_in_time(server: DuckDuckGoServer) -> None:
     server.delay_s = 30
-    provider = DuckDuckGoSearch(url=server.url, timeout_s=0.1, max_threads=1)
+    provider = DuckDuckGoSearch(clock=FakeClock(), url=server.url, timeout_s=0.1, max_threads=1)
     assert await failure(provider) == "did not answer in time"
     assert await failure(provider) == "did not answer in time"
     assert len(server.forms) == 1
@@ -141,7 +163,7 @@ async def test_a_search_that_finds_no_free_thread_is_given_up_in_time(server: Du
 
 async def test_no_cookie_connects_two_searches(server: DuckDuckGoServer) -> None:
     server.headers = {"Set-Cookie": "asker=1; Path=/"}
-    provider = DuckDuckGoSearch(url=server.url)
+    provider = DuckDuckGoSearch(clock=FakeClock(), url=server.url)
     await provider.search("one", limit=3)
     await provider.search("another", limit=3)
     assert server.cookies == [{}, {}]
@@ -153,33 +175,34 @@ async def test_the_proxy_of_the_ddgs_command_is_not_used(
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         closed_port = nobody.getsockname()[1]
     monkeypatch.setenv("DDGS_PROXY", f"http://127.0.0.1:{closed_port}")
-    await DuckDuckGoSearch(url=server.url).search("q", limit=3)
+    await DuckDuckGoSearch(clock=FakeClock(), url=server.url).search("q", limit=3)
     assert len(server.forms) == 1
 
 
 @pytest.mark.parametrize("backend", ["google", "nonsense", "auto", "duckduckgo,brave"])
 def test_a_backend_that_is_switched_off_is_refused_at_once(backend: str) -> None:
     with pytest.raises(SettingsError, match=r"^DUCKDUCKGO_BACKEND must name an engine .* duckduckgo"):
-        DuckDuckGoSearch(backend=backend)
+        DuckDuckGoSearch(clock=FakeClock(), backend=backend)
 
 
 def test_the_default_backend_is_switched_on_in_the_installed_package() -> None:
     assert ENGINES["text"]["duckduckgo"] is Duckduckgo
-    assert DuckDuckGoSearch().name == "DuckDuckGo"
+    assert DuckDuckGoSearch(clock=FakeClock()).name == "DuckDuckGo"
 
 
 def test_another_backend_goes_by_its_own_name() -> None:
-    assert DuckDuckGoSearch(backend="brave").name == "Brave"
+    assert DuckDuckGoSearch(clock=FakeClock(), backend="brave").name == "Brave"
 
 
 _GIVE_UP_AND_LEAVE = """
 import asyncio, contextlib, sys
 from core.providers.search.duckduckgo import DuckDuckGoSearch
+from core.providers.system_clock import SystemClock
 
 async def main():
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.2):
-            await DuckDuckGoSearch(url=sys.argv[1], timeout_s=60).search("q", limit=3)
+            await DuckDuckGoSearch(clock=SystemClock(), url=sys.argv[1], timeout_s=60).search("q", limit=3)
     print("leaving", flush=True)
 
 asyncio.run(main())

@@ -1,5 +1,6 @@
 import unicodedata
 from datetime import UTC, date, datetime
+from time import monotonic
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +15,7 @@ from core.providers.search.hits import (
     is_web_url,
     iso_date,
     one_line,
+    text_of_html,
 )
 from core.types import SearchHit
 
@@ -32,6 +34,7 @@ hits = st.builds(SearchHit, url=urls, title=st.text(), snippet=st.text(), provid
         ("3 Mar 2024", "2024-03-03"),
         ("03. Mar 2024", "2024-03-03"),
         ("  MAR  3,\n2024 ", "2024-03-03"),
+        ("Sun, 03 Mar 2024 12:00:00 GMT", "2024-03-03"),
         ("2024-03-03", "2024-03-03"),
         ("2024-03-03T23:59:00Z", "2024-03-03"),
         ("Mar 6, 2026", "2026-03-06"),
@@ -126,3 +129,25 @@ def test_of_two_hits_with_one_address_the_better_keeps_its_texts() -> None:
         SearchHit(url="https://example.com/", title=title, snippet="", provider="S") for title in ("a", "b")
     ]
     assert [hit.title for hit in clean_hits(twice, limit=5)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("fragment", "text"),
+    [
+        ("Why is the <strong>sky</strong> blue?", "Why is the sky blue?"),
+        ('<a href="x">One</a> <br/>two<BR>three', "One twothree"),
+        ("Tom &amp; Jerry&#x27;s &lt;b&gt;", "Tom & Jerry's <b>"),
+        ("vector<int> a < b > c", "vector<int> a < b > c"),
+        ("cut <stro", "cut <stro"),
+        ("", ""),
+    ],
+)
+def test_a_fragment_of_html_becomes_what_a_browser_shows(fragment: str, text: str) -> None:
+    assert text_of_html(fragment) == text
+
+
+@pytest.mark.parametrize("fragment", ["<" * 1_000_000, "<b " * 400_000, "&" * 1_000_000, "<b>" * 400_000])
+def test_a_hostile_fragment_takes_no_time(fragment: str) -> None:
+    started_s = monotonic()
+    text_of_html(fragment)
+    assert monotonic() - started_s < 0.2
