@@ -42,7 +42,7 @@ from core.reading.urls import (
     check_url,
     literal_address,
 )
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
 from core.tracing import Trace
 from core.types import (
     Answer,

@@ -3,7 +3,8 @@
     python -m benchmarks.public_sets
 
 Says so where the sets are not there. Takes some minutes: 1,398 documents are ranked for 225 questions and
-240 for 1,190, 125 pages are read, 600 questions are answered in the pages' own sentences.
+240 for 1,190, 125 pages are read, 600 questions are answered in the pages' own sentences. Last, sentences of
+the pages are linked to, and looked up as a browser would (benchmarks/text_fragments.py).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.entry import pick_sentences, rank
+from benchmarks.entry import extract_html, pick_sentences, rank
+from benchmarks.text_fragments import found_share
 
 ROOT = Path(__file__).resolve().parent.parent
 SETS = ROOT.parent / "shared" / "eval"
@@ -36,6 +38,7 @@ def main() -> None:
     for name in ("wcxb_dev", "moz"):
         _score(extraction, "html", "--func", "benchmarks.entry:extract_html", "--set", name)
     _score(extraction, "pdf", "--func", "benchmarks.entry:extract_pdf")
+    print(f"text fragments: {found_share(map(extract_html, _pages('wcxb_dev')))}")
 
 
 def _rankings(name: str) -> Iterable[dict[str, object]]:
@@ -51,6 +54,11 @@ def _picked() -> Iterable[dict[str, object]]:
         for row in map(json.loads, file):
             passages = [{key: each[key] for key in ("id", "title", "text")} for each in row["passages"]]
             yield {"id": row["id"], "sentences": pick_sentences(row["question"], passages)}
+
+
+def _pages(name: str) -> Iterable[str]:
+    for path in sorted((SETS / "extraction" / "html" / name).glob("*.html.gz")):
+        yield gzip.decompress(path.read_bytes()).decode("utf-8", "replace")
 
 
 def _written(path: Path, rows: Iterable[dict[str, object]]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -16,11 +17,11 @@ from core.asking.query import SearchPlan
 from core.asking.smalltalk import small_talk
 from core.errors import EmbeddingFailed, SearchUnavailable
 from core.ports import Embedder
-from core.ranking.fusion import select
+from core.ranking.fusion import embed_budget, select
 from core.ranking.ranking import Ranking
 from core.reading.passages import split_page
 from core.reading.reading import Reading, ReadPages, StartRead
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
 from core.searching.search import Search, SearchResults
 from core.tracing import Trace
 from core.types import (
@@ -37,6 +38,9 @@ from core.types import (
 )
 
 log = structlog.get_logger(__name__)
+
+_EMBEDDING_SHARE: Final = 1 / 450
+"""Of the time a question has left: the 58 s that most have once their pages are read buy the normal."""
 
 _NOTHING_SEARCHED = SearchResults(hits=(), provider="")
 
@@ -92,7 +96,8 @@ class Answering:
             return _ended(Outcome.NOTHING_FOUND, NoticeKind.NO_READABLE_PAGE)
         show(Progress(stage=Stage.RANKING))
         with trace.stage("ranking"):
-            ranked = await self._ranking.rank(plan.asked, passages)
+            budget = embed_budget(deadline.remaining_s() * _EMBEDDING_SHARE)
+            ranked = await self._ranking.rank(plan.asked, passages, embed_limit=budget)
             sources = build_sources(select(ranked.passages), {page.url: page for page in read.pages})
         trace.count(passages_embedded=ranked.embedded)
         show(Progress(stage=Stage.WRITING))
@@ -188,7 +193,8 @@ class _Intake:
 def _nothing_to_read(found: _Found) -> Answer:
     if found.unavailable:
         return _ended(Outcome.FAILED, NoticeKind.SEARCH_FAILED, str(found.unavailable))
-    return _ended(Outcome.NOTHING_FOUND, NoticeKind.NO_HITS)
+    notices = (Notice(kind=NoticeKind.NO_HITS), *_skipped_notices(found.results))
+    return Answer(outcome=Outcome.NOTHING_FOUND, notices=notices)
 
 
 def _ended(outcome: Outcome, kind: NoticeKind, detail: str = "") -> Answer:
@@ -197,12 +203,8 @@ def _ended(outcome: Outcome, kind: NoticeKind, detail: str = "") -> Answer:
 
 def _notices(plan: SearchPlan, found: _Found, read: ReadPages) -> tuple[Notice, ...]:
     """What a reader should know of how the sources were come by."""
-    if found.results.kept:
-        notices = _kept_notices(found.results, read)
-    else:
-        notices = [
-            Notice(kind=NoticeKind.SEARCH_SKIPPED, detail=str(failure)) for failure in found.results.skipped
-        ]
+    results = found.results
+    notices = _kept_notices(results, read) if results.kept else _skipped_notices(results)
     if found.unavailable:
         notices.append(Notice(kind=NoticeKind.SEARCH_FAILED, detail=str(found.unavailable)))
     notices += [
@@ -213,6 +215,17 @@ def _notices(plan: SearchPlan, found: _Found, read: ReadPages) -> tuple[Notice, 
     if all(page.kind is PageKind.SNIPPET for page in read.pages):
         notices.append(Notice(kind=NoticeKind.SNIPPETS_ONLY))
     return tuple(notices)
+
+
+def _skipped_notices(results: SearchResults) -> list[Notice]:
+    """Which engines could not be asked, and which one stood in for them: one line for all."""
+    if not results.skipped:
+        return []
+    failed = "; ".join(map(str, results.skipped))
+    if results.remembered:
+        return [Notice(kind=NoticeKind.SEARCH_REMEMBERED, detail=failed)]
+    instead = f"; results are from {results.provider}" if results.hits else ""
+    return [Notice(kind=NoticeKind.SEARCH_SKIPPED, detail=failed + instead)]
 
 
 def _kept_notices(results: SearchResults, read: ReadPages) -> list[Notice]:

@@ -10,12 +10,13 @@ from contextlib import aclosing
 import structlog
 
 from core.answering.answer_text import AnswerText, harmless_titles
+from core.answering.budget import BudgetSpent
 from core.answering.defuse import defuse
 from core.answering.extractive import ExtractiveAnswer
 from core.answering.prompt import BOUNDARY_BYTES, compose_prompt
 from core.errors import ModelFailed
 from core.ports import LanguageModel
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
 from core.tracing import Trace
 from core.types import (
     Answer,
@@ -79,16 +80,12 @@ class Writing:
             async with asyncio.timeout(max(0.0, deadline.remaining_s() - FALLBACK_S)):
                 await attempt.run(prompt)
         except (ModelFailed, TimeoutError) as failure:
-            reason = str(failure) or "did not finish in time"
-            log.warning("model.failed", model=self._model.name, reason=reason)
+            attempt.blame(failure)
+            log.warning("model.failed", model=attempt.model, reason=_reason(failure))
             if not attempt.text.strip():
-                failed = Notice(
-                    kind=NoticeKind.EXTRACTIVE_MODEL_FAILED, detail=f"{self._model.name} {reason}"
-                )
-                return await self._extract(asked, sources, (*notices, failed))
-            attempt.notices.append(
-                Notice(kind=NoticeKind.CUT_BY_FAILURE, detail=f"{self._model.name} {reason}")
-            )
+                return await self._extract(asked, sources, (*notices, _without_model(attempt.model, failure)))
+            detail = f"{attempt.model} {_reason(failure)}"
+            attempt.notices.append(Notice(kind=NoticeKind.CUT_BY_FAILURE, detail=detail))
         return attempt.answer(notices)
 
     async def _extract(self, asked: str, sources: Sequence[Source], notices: Sequence[Notice]) -> Answer:
@@ -106,13 +103,27 @@ class Writing:
         )
 
 
+def _without_model(model: str, failure: ModelFailed | TimeoutError) -> Notice:
+    if isinstance(failure, BudgetSpent):
+        return Notice(kind=NoticeKind.EXTRACTIVE_BUDGET_SPENT)
+    return Notice(kind=NoticeKind.EXTRACTIVE_MODEL_FAILED, detail=f"{model} {_reason(failure)}")
+
+
+def _reason(failure: ModelFailed | TimeoutError) -> str:
+    return str(failure) or "did not finish in time"
+
+
 class _Attempt:
-    """One model's go at an answer."""
+    """One model's go at an answer.
+
+    model: which one it is; of several, the first until it is known.
+    """
 
     def __init__(self, model: LanguageModel, sources: Sequence[Source], show: Show, trace: Trace) -> None:
         self.notices: list[Notice] = []
+        self.model = model.name
         self._text = AnswerText(sources)
-        self._model = model
+        self._asked = model
         self._show = show
         self._trace = trace
 
@@ -124,7 +135,7 @@ class _Attempt:
     async def run(self, prompt: Prompt) -> None:
         """Raises ModelFailed; what was written until then stands in `text`."""
         try:
-            async with aclosing(self._model.stream(prompt)) as stream:
+            async with aclosing(self._asked.stream(prompt)) as stream:
                 async for piece in stream:
                     if isinstance(piece, Completion):
                         self._end(piece)
@@ -140,7 +151,12 @@ class _Attempt:
             self._trace.mark("first_text")
             self._show(Draft(text=self.text, footnotes=self._text.footnotes()))
 
+    def blame(self, failure: ModelFailed | TimeoutError) -> None:
+        if isinstance(failure, ModelFailed):
+            self.model = failure.model or self.model
+
     def _end(self, completion: Completion) -> None:
+        self.model = completion.model
         if completion.finish_reason in _CUTS:
             self.notices.append(Notice(kind=_CUTS[completion.finish_reason]))
         self._trace.count(
@@ -163,5 +179,5 @@ class _Attempt:
             text=self.text,
             footnotes=self._text.footnotes(),
             notices=(*earlier, *self.notices),
-            model=self._model.name,
+            model=self.model,
         )

@@ -22,7 +22,7 @@ from core.asking.query import (
 from core.errors import ModelFailed
 from core.ports import LanguageModel
 from core.reading.urls import find_urls
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
 from core.tracing import Trace
 from core.types import Completion, FinishReason, Question
 

@@ -85,19 +85,15 @@ class Ranking:
 
     async def _rank(self, question: str, passages: Sequence[Passage], limit: int) -> Ranked:
         scorer = _Scorer(self._library, self._fallback)
-        async with asyncio.TaskGroup() as tasks:
-            scoring = tasks.create_task(
-                scorer.score(lambda library: library.lexical_scores(question, passages))
-            )
-            embedding = tasks.create_task(self._embed([question]))
-        lexical, question_vector = scoring.result(), embedding.result()
+        lexical = await scorer.score(lambda library: library.lexical_scores(question, passages))
         chosen = choose_embedded(lexical, [passage.url for passage in passages], limit=limit)
-        vectors = await self._embed([passages[index].embedded_text for index in chosen])
+        # In one call, whose rows are all of one model.
+        rows = await self._embed([question, *(passages[index].embedded_text for index in chosen)])
         dense: Sequence[float] = ()
-        if question_vector is None or vectors is None:
+        if rows is None:
             chosen = []
         else:
-            dense = await _dense_scores(scorer, question_vector, vectors, lexical, chosen)
+            dense = await _dense_scores(scorer, rows[:1], rows[1:], lexical, chosen)
         fused = fuse(lexical, dense, chosen)
         return Ranked(
             passages=tuple(

@@ -1,15 +1,20 @@
-"""What every Embedder promises, on the fake and on the packaged model."""
+"""What every Embedder promises, on the fake, on the packaged model, over an API, and where that fails."""
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.ports import Embedder
+from core.providers.embedding.api import ApiEmbedder, ApiLimits
 from core.providers.embedding.local import LocalEmbedder
-from tests.fakes import FakeEmbedder
+from core.providers.storage.memory_store import MemoryStore
+from core.ranking.fallback_embedder import FallbackEmbedder
+from tests.fakes import FakeClock, FakeEmbedder
+from tests.servers.openai_server import openai_server
 
 # Exported once for all runs: it takes ten seconds.
 EXPORTS = Path(__file__).parents[2] / ".cache" / "models"
@@ -17,15 +22,30 @@ EXPORTS = Path(__file__).parents[2] / ".cache" / "models"
 pytestmark = pytest.mark.timeout(180)
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture(params=["fake", "local", "api", "api that sends numbers", "fallback"])
 async def embedder(request: pytest.FixtureRequest) -> AsyncGenerator[Embedder]:
     if request.param == "fake":
         yield FakeEmbedder()
-        return
-    local = LocalEmbedder(cache_dir=EXPORTS)
-    await local.prepare()
-    yield local
-    local.close()
+    elif request.param == "local":
+        local = LocalEmbedder(cache_dir=EXPORTS)
+        await local.prepare()
+        yield local
+        local.close()
+    else:
+        async with openai_server() as server, aclosing(api_at(server.url)) as api:
+            server.numbers = "numbers" in request.param
+            server.status = 503 if request.param == "fallback" else 200
+            yield FallbackEmbedder(api, FakeEmbedder()) if request.param == "fallback" else api
+
+
+LIMITS = ApiLimits(attempt_s=5, limit_s=5)  # on a busy machine, too
+
+
+def api_at(url: str) -> ApiEmbedder:
+    clock = FakeClock()
+    return ApiEmbedder(
+        base_url=url, api_key="k", model="m", store=MemoryStore(clock), clock=clock, limits=LIMITS
+    )
 
 
 async def test_a_row_for_each_text_in_order_and_of_unit_length(embedder: Embedder) -> None:

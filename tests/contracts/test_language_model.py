@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import pytest
 
+from core.answering.budget import BudgetedModel, BudgetLimits, ModelBudget
+from core.answering.models import ModelChain
 from core.errors import ModelFailed
 from core.ports import LanguageModel
 from core.providers.openai_model import OpenAIModel
+from core.providers.storage.memory_store import MemoryStore
 from core.types import Completion, FinishReason, MessageRole, Prompt, PromptMessage
-from tests.fakes import FakeLanguageModel
+from tests.fakes import FakeClock, FakeLanguageModel
 from tests.servers.openai_server import openai_server
 
 PROMPT = Prompt(
@@ -60,7 +63,24 @@ async def openai(script: Script) -> AsyncIterator[Scripted]:
             yield Scripted(model=model, ended=server.disconnected.wait)
 
 
-@pytest.fixture(params=[fake, openai])
+@asynccontextmanager
+async def chained(script: Script) -> AsyncIterator[Scripted]:
+    """Behind one that is out of order."""
+    async with openai(script) as scripted:
+        broken = FakeLanguageModel(fails_with="is out of order")
+        chain = ModelChain([broken, scripted.model], FakeClock())
+        yield Scripted(model=chain, ended=scripted.ended)
+
+
+@asynccontextmanager
+async def budgeted(script: Script) -> AsyncIterator[Scripted]:
+    clock = FakeClock()
+    async with openai(script) as scripted:
+        budget = ModelBudget(MemoryStore(clock), clock, limits=BudgetLimits(tokens_per_day=100_000))
+        yield Scripted(model=BudgetedModel(scripted.model, budget), ended=scripted.ended)
+
+
+@pytest.fixture(params=[fake, openai, chained, budgeted])
 def setup(request: pytest.FixtureRequest) -> Setup:
     chosen: Setup = request.param
     return chosen

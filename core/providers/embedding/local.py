@@ -7,13 +7,11 @@ embeds nothing never pays for them.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +30,7 @@ from core.providers.embedding.export import (
     export_path,
     packaged_model,
 )
+from core.providers.embedding.vector_memory import VectorMemory
 from core.types import Vectors
 
 log = structlog.get_logger(__name__)
@@ -49,7 +48,7 @@ TEXTS_A_TURN = 4
 """Texts a worker embeds before another question gets its turn, about 30 ms."""
 
 CACHED_VECTORS = 4_096
-"""1.5 kB each at 384 dimensions: what twenty questions read."""
+"""What twenty questions read."""
 
 EXPORT_LIMIT_S = 180.0
 
@@ -83,7 +82,7 @@ class _Runtime:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         try:
-            return np.concatenate([self._embed_one(text) for text in texts])
+            return np.concatenate([self._embed_one(_readable(text)) for text in texts])
         except _faults() as error:
             raise EmbeddingFailed(f"the model failed on a text: {type(error).__name__}") from error
 
@@ -133,8 +132,7 @@ class LocalEmbedder:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="embed")
         self._runtime: _Runtime | None = None
         self._loading = asyncio.Lock()
-        self._vectors: OrderedDict[bytes, Vectors] = OrderedDict()
-        self._cached_vectors = cached_vectors
+        self._memory = VectorMemory(cached_vectors)
 
     async def prepare(self) -> None:
         """Export the model if that was never done, and load it. Raises EmbeddingFailed.
@@ -157,20 +155,17 @@ class LocalEmbedder:
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
         runtime = await self._ready()
-        by_key = {_key(text): text for text in map(_readable, texts)}
-        known = {key: self._vectors[key] for key in by_key if key in self._vectors}
-        missing = [key for key in by_key if key not in known]
-        computed = await self._compute(runtime, [by_key[key] for key in missing])
-        known.update(zip(missing, computed, strict=True))
-        self._remember(known)
-        return np.stack([known[_key(_readable(text))] for text in texts])
+        rows = self._memory.known(texts)
+        missing = [text for text in dict.fromkeys(texts) if text not in rows]
+        rows.update(zip(missing, await self._compute(runtime, missing), strict=True))
+        self._memory.keep(rows)
+        return np.stack([rows[text] for text in texts])
 
     def remembered(self, texts: Sequence[str]) -> Mapping[str, Vectors]:
-        keys = {text: _key(_readable(text)) for text in texts}
-        return {text: self._vectors[key] for text, key in keys.items() if key in self._vectors}
+        return self._memory.known(texts)
 
     def remember(self, vectors: Mapping[str, Vectors]) -> None:
-        self._remember({_key(_readable(text)): row for text, row in vectors.items()})
+        self._memory.keep(vectors)
 
     def close(self) -> None:
         """Waits for the texts in work, drops those that wait."""
@@ -186,13 +181,6 @@ class LocalEmbedder:
         finally:
             for future in futures:
                 future.cancel()
-
-    def _remember(self, vectors: dict[bytes, Vectors]) -> None:
-        for key, vector in vectors.items():
-            self._vectors[key] = vector
-            self._vectors.move_to_end(key)
-        while len(self._vectors) > self._cached_vectors:
-            self._vectors.popitem(last=False)
 
     async def _ready(self) -> _Runtime:
         if self._runtime is not None:
@@ -222,10 +210,6 @@ class LocalEmbedder:
 def _readable(text: str) -> str:
     """What the tokenizer takes: no lone surrogates, no more than it could use."""
     return text[:MAX_CHARS].encode("utf-8", "replace").decode()
-
-
-def _key(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 async def _run_export(model: str, cache_dir: Path) -> None:

@@ -61,8 +61,32 @@ def test_an_end_that_comes_too_early_is_widened_too() -> None:
     assert terms(text_fragment(URL, quote, quote))[1] == " ".join(WORDS[8:])
 
 
-def test_a_sentence_that_the_page_has_twice_leads_to_the_first() -> None:
-    assert terms(text_fragment(URL, "Same here.", "Same here.\n\nOther.\n\nSame here.")) == ["Same here."]
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        # words of its own block, or else of the one next to it
+        ("Same here.\n\nOther.\n\nSame here.", ["Same here.", "-other."]),
+        ("So it is. Same here. Yes.\n\nSame here.", ["same here. yes.-", "Same here."]),
+        ("So it is. Same here. Yes.\n\nNot so. Same here. Yes.", ["so it is.-", "Same here."]),
+        ("Zero.\n\nSame here.\n\n- One.\n\nSame here.\n\n- Two.", ["zero.-", "Same here."]),
+        ("# One two\n\nSame here. A.\n\n## One two\n\nSame here. B.", ["Same here.", "-a."]),
+        ("a b c\n\nSame here.\n\nd e f\n\na b c\n\nSame here.\n\nd e", ["Same here.", "-d e f"]),
+    ],
+)
+def test_what_the_page_has_twice_is_told_apart_by_what_stands_around_it(
+    page: str, expected: list[str]
+) -> None:
+    assert terms(text_fragment(URL, "Same here.", page)) == expected
+
+
+def test_a_heading_is_preferred_to_its_words_in_a_text() -> None:
+    page = "Of old rivers.\n\n## Old rivers\n\nThey are long."
+    assert terms(text_fragment(URL, "## Old rivers", page)) == ["of old rivers.-", "Old rivers"]
+
+
+def test_where_nothing_tells_them_apart_the_first_is_found() -> None:
+    page = "One.\n\nSame here.\n\nTwo.\n\n" * 2
+    assert terms(text_fragment(URL, "Same here.", page)) == ["Same here."]
 
 
 @pytest.mark.parametrize(
@@ -125,13 +149,34 @@ WORD = st.sampled_from(["alpha", "Beta", "x-ray", "1,200", "R&D", "été", "it's
 SENTENCE = st.lists(WORD, min_size=1, max_size=30).map(" ".join)
 
 
-@given(st.lists(SENTENCE, min_size=1, max_size=8, unique=True), st.data())
+def found_by_a_browser(link: str, searched: str) -> list[str]:
+    """What the link's directive matches in a page's text, in lower case, of one line per block."""
+    given = [term.lower() for term in terms(link)]
+    prefix = given.pop(0)[:-1] if given[0].endswith("-") else ""
+    suffix = given.pop()[1:] if given[-1].startswith("-") else ""
+    start, end = given if len(given) == 2 else (given[0], None)
+    parts = [
+        rf"(?<!\w){re.escape(prefix)}\s*" if prefix else "",
+        rf"(?P<quote>(?<!\w){re.escape(start)}(?!\w)",
+        rf"(?s:.*?)(?<!\w){re.escape(end)}(?!\w))" if end is not None else ")",
+        rf"(?=\s*{re.escape(suffix)}(?!\w))" if suffix else "",
+    ]
+    # From each place on: a longer match must not hide a second one inside of it.
+    pattern = re.compile("".join(parts))
+    matches = (pattern.match(searched, place) for place in range(len(searched)))
+    return [found["quote"] for found in matches if found]
+
+
+@given(st.lists(SENTENCE, min_size=1, max_size=8), st.data())
 def test_what_a_browser_finds_is_the_quote(blocks: list[str], data: st.DataObject) -> None:
     quote = data.draw(st.sampled_from(blocks))
-    searched = "\n".join(blocks).lower()
-    found = [term.lower() for term in terms(text_fragment(URL, quote, "\n\n".join(blocks)))]
-    assert found
-    start = re.search(rf"(?<!\w){re.escape(found[0])}(?!\w)", searched)
-    assert start
-    end = searched.index(found[1], start.end()) + len(found[1]) if len(found) > 1 else start.end()
-    assert searched[start.start() : end] == quote.lower()
+    link = text_fragment(URL, quote, "\n\n".join(blocks))
+    assert found_by_a_browser(link, "\n".join(blocks).lower())[0] == quote.lower()
+
+
+@given(st.lists(SENTENCE, min_size=2, max_size=8, unique_by=str.lower), st.data())
+def test_a_quote_between_blocks_of_its_own_is_found_once(blocks: list[str], data: st.DataObject) -> None:
+    quote = data.draw(st.sampled_from(blocks))
+    page = [line for place, block in enumerate(blocks) for line in (f"mark {place}", block, quote)]
+    link = text_fragment(URL, quote, "\n\n".join(page))
+    assert found_by_a_browser(link, "\n".join(page).lower()) == [quote.lower()]

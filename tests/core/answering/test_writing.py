@@ -7,7 +7,7 @@ import pytest
 
 from core.answering.extractive import ExtractiveAnswer
 from core.answering.writing import Writing
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
 from core.tracing import Trace
 from core.types import (
     Answer,

@@ -6,8 +6,8 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from core.errors import ModelFailed
-from core.providers.openai_model import OpenAIModel
+from core.errors import Fault, ModelFailed
+from core.providers.openai_model import OpenAIModel, _asked_for_cost
 from core.types import Completion, FinishReason, MessageRole, Prompt, PromptMessage
 from tests.servers.openai_server import OpenAIServer, openai_server
 
@@ -72,6 +72,21 @@ async def test_an_api_that_counts_no_tokens_is_fine(server: OpenAIServer) -> Non
     *_, completion = await listen(server)
     assert isinstance(completion, Completion)
     assert (completion.input_tokens, completion.output_tokens) == (None, None)
+
+
+@pytest.mark.parametrize(("cost", "told"), [(0.00123, 0.00123), (0, 0.0), (-1, None), (None, None)])
+async def test_what_an_api_says_it_cost_is_told(
+    server: OpenAIServer, cost: float | None, told: float | None
+) -> None:
+    server.cost = cost
+    *_, completion = await listen(server)
+    assert isinstance(completion, Completion)
+    assert completion.cost_usd == told
+
+
+def test_only_openrouter_is_asked_what_an_answer_cost() -> None:
+    assert _asked_for_cost("openrouter.ai") == {"usage": {"include": True}}
+    assert _asked_for_cost("api.openai.com") is None
 
 
 async def test_the_request_has_the_prompt_and_no_tools(server: OpenAIServer) -> None:
@@ -158,6 +173,58 @@ async def test_a_refusal_is_said_in_plain_words_and_once(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "fault"),
+    [
+        (307, "", Fault.REFUSED),
+        (400, "bad", Fault.REFUSED),
+        (401, "invalid_api_key", Fault.KEY_REFUSED),
+        (402, "402", Fault.OUT_OF_CREDIT),
+        (403, "403", Fault.KEY_REFUSED),
+        (404, "model_not_found", Fault.REFUSED),
+        (408, "", Fault.TIMED_OUT),
+        (429, "rate_limit_exceeded", Fault.RATE_LIMITED),
+        (429, "insufficient_quota", Fault.OUT_OF_CREDIT),
+        (500, "", Fault.FAILING),
+        (502, "", Fault.OVERLOADED),
+        (503, "", Fault.OVERLOADED),
+        (504, "", Fault.OVERLOADED),
+        (529, "", Fault.FAILING),
+    ],
+)
+async def test_a_refusal_has_its_fault_and_how_long_to_wait(
+    server: OpenAIServer, status: int, code: str, fault: Fault
+) -> None:
+    server.status, server.headers, server.error = status, {"Retry-After": "7"}, {"code": code}
+    async with model_at(server.url) as model:
+        with pytest.raises(ModelFailed) as failed:
+            await hear(model, [])
+    assert (failed.value.fault, failed.value.retry_after_s) == (fault, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("bend", "fault"),
+    [
+        ({"ending": "reset"}, Fault.UNREACHABLE),
+        ({"ending": "short"}, Fault.FAILING),
+        ({"ending": "stall"}, Fault.TIMED_OUT),
+        ({"raw": b"data: {not json\n\n"}, Fault.FAILING),
+        ({"raw": b'data: {"error": {"message": "upstream", "code": 429}}\n\n'}, Fault.RATE_LIMITED),
+        ({"pieces": [], "finish_reason": "content_filter"}, Fault.REFUSED),
+        ({"pieces": []}, Fault.FAILING),
+    ],
+)
+async def test_a_stream_that_goes_wrong_has_its_fault(
+    server: OpenAIServer, bend: dict[str, object], fault: Fault
+) -> None:
+    for name, value in bend.items():
+        setattr(server, name, value)
+    async with model_at(server.url, gap_s=0.05 if bend.get("ending") == "stall" else 5) as model:
+        with pytest.raises(ModelFailed) as failed:
+            await hear(model, [])
+    assert failed.value.fault is fault
+
+
 async def test_a_redirect_is_not_followed(server: OpenAIServer) -> None:
     server.status, server.headers = 307, {"Location": f"{server.url}/chat/completions"}
     assert await failure(server) == ("", "failed with status 307")
@@ -231,8 +298,8 @@ async def test_signs_of_life_without_a_token_do_not_put_off_the_first(server: Op
 
 
 async def test_thoughts_do_put_off_the_first_word(server: OpenAIServer) -> None:
-    server.thoughts, server.tokens_per_s = ["Hmm. "] * 20, 200
-    assert len(await listen(server, first_token_s=0.05)) == 4
+    server.thoughts, server.tokens_per_s = ["Hmm. "] * 12, 40
+    assert len(await listen(server, first_token_s=0.2)) == 5  # and that it thinks
 
 
 async def test_a_silence_in_the_middle_is_a_failure(server: OpenAIServer) -> None:
@@ -245,18 +312,20 @@ async def test_closing_the_stream_ends_the_request(server: OpenAIServer) -> None
     async with model_at(server.url) as model:
         async with aclosing(model.stream(PROMPT)) as events:
             assert await anext(events) == "Because "
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             await server.disconnected.wait()
 
 
 async def test_cancelling_ends_the_request(server: OpenAIServer) -> None:
     server.pieces, server.ending = [], "stall"
     async with model_at(server.url) as model:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await anext(model.stream(PROMPT))
-        async with asyncio.timeout(1):
+        hearing = asyncio.create_task(hear(model, []))
+        async with asyncio.timeout(5):
+            while not server.requests:  # noqa: ASYNC110 # the server tells of it in no other way
+                await asyncio.sleep(0.005)
+            hearing.cancel()
             await server.disconnected.wait()
+    assert hearing.cancelled()
 
 
 def test_it_names_itself_to_openrouter_only() -> None:

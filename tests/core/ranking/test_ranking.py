@@ -29,6 +29,7 @@ class RememberingEmbedder(FakeEmbedder):
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         self.texts += texts
+        await asyncio.sleep(0)  # as a thread's work would take
         return await super().embed(texts)
 
 
@@ -100,6 +101,7 @@ async def test_a_crowd_of_questions_embeds_less_for_each() -> None:
     candidates = passages(*FILLER)
     async with asyncio.TaskGroup() as tasks:
         results = [tasks.create_task(ranks.rank("bread", candidates)) for _ in range(CROWD + 1)]
+        await asyncio.sleep(0)
         embedder.gate.set()
     counts = [task.result().embedded for task in results]
     assert counts == [NORMALLY_EMBEDDED] * (CROWD - 1) + [FEWEST_EMBEDDED] * 2
@@ -145,3 +147,10 @@ async def test_in_a_crowd_nothing_is_anticipated() -> None:
         await asyncio.sleep(0)
         await ranks.anticipate("otters", passages("otters"))
     assert "otters" not in embedder.texts
+
+
+async def test_question_and_passages_are_embedded_in_one_call_so_that_one_model_does_both() -> None:
+    embedder = CountingEmbedder()
+    embedder.gate.set()
+    await ranking(embedder=embedder).rank("bread", passages(*FILLER))
+    assert embedder.batches == [1 + NORMALLY_EMBEDDED]

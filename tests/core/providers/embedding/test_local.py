@@ -86,14 +86,12 @@ async def test_weights_that_are_none_are_a_failure_that_names_the_model(tmp_path
 
 async def test_no_text_is_embedded_twice_until_newer_ones_push_it_out() -> None:
     embedder = LocalEmbedder(cache_dir=EXPORTS, cached_vectors=2)
-    await embedder.embed(["one", "two", "two"])
-    remembered = list(embedder._vectors.values())
-    (one,) = await embedder.embed(["one"])
-    assert np.array_equal(one, remembered[0])
+    one, _, _ = await embedder.embed(["one", "two", "two"])
+    assert np.array_equal(await embedder.embed(["one"]), [one])
     await embedder.embed(["three"])
-    assert len(embedder._vectors) == 2
-    assert any(vector is remembered[0] for vector in embedder._vectors.values())
-    assert not any(vector is remembered[1] for vector in embedder._vectors.values())
+    remembered = embedder.remembered(["one", "two", "three"])
+    assert remembered.keys() == {"one", "three"}
+    assert np.array_equal(remembered["one"], one)
     embedder.close()
 
 
