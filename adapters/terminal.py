@@ -57,17 +57,20 @@ _EXIT_CODES = {
     Outcome.NOTHING_FOUND: 3,
     Outcome.REFUSED: 5,
     Outcome.RATE_LIMITED: 6,
+    Outcome.BUSY: 6,
     Outcome.CANCELLED: 130,
 }
 _SEARCH_FAILED_CODE = 4
-_REFUSALS = {Outcome.REFUSED, Outcome.RATE_LIMITED}  # their text is no answer
+_REFUSALS = {Outcome.REFUSED, Outcome.RATE_LIMITED, Outcome.BUSY}
+"""Their text is no answer."""
 
 
 def exit_code(answer: Answer) -> int:
     """For scripts.
 
     0 answered; 1 failed, the fault is ours or the model's; 3 nothing found; 4 the web could not be
-    searched; 5 the question was refused (empty or too long); 6 asked too often; 130 cancelled.
+    searched; 5 the question was refused (empty or too long); 6 asked too often, or too many ask at once;
+    130 cancelled.
     (2 is the shell's own for a wrong command line.)
     """
     if answer.outcome is Outcome.FAILED and any(

@@ -5,9 +5,22 @@ Each sentence says what happened and, where there is something, what to do about
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from core.types import Answer, Footnote, Notice, NoticeKind, Outcome, PageKind, Progress, Stage
+from core.asking.limits import Allowance, span, spoken
+from core.types import (
+    Answer,
+    Footnote,
+    Notice,
+    NoticeKind,
+    Outcome,
+    PageKind,
+    Progress,
+    QuotaScope,
+    QuotaState,
+    Stage,
+)
 
 SOURCES = "Sources"
 """The heading over the footnotes."""
@@ -21,10 +34,12 @@ footnote leads to the sentence it rests on.
 - Use "Answer this" on a message, or reply to it and mention me, to ask about that message.
 - "Stop" ends an answer and "Search again" repeats the question; both are for whoever asked.
 - I read public pages only, nothing behind a login. I can be wrong: open the sources before you rely on me.
-- A question can be as long as a long paragraph; who asks many in a short time has to wait a little."""
+- A question can be as long as a long paragraph; who asks many in a short time has to wait a little.
+- "limits" alone shows you how many you can still ask."""
 """The reply to "help", in Markdown that every platform reads alike."""
 
 STAGES: Mapping[Stage, str] = {
+    Stage.WAITING: "Waiting for a free place…",
     Stage.SEARCHING: "Searching the web…",
     Stage.READING: "Reading pages…",
     Stage.RANKING: "Choosing the passages that matter…",
@@ -32,6 +47,7 @@ STAGES: Mapping[Stage, str] = {
 }
 
 STAGES_COUNTED: Mapping[Stage, str] = {
+    Stage.WAITING: "Waiting for a free place: {done} before you",
     Stage.READING: "Reading pages: {done} of {total}",
 }
 """Where a stage has a count and the count tells a reader something."""
@@ -44,6 +60,10 @@ NOTICES: Mapping[NoticeKind, str] = {
     NoticeKind.EXTRACTIVE_MODEL_FAILED: (
         "The language model could not be used{detail}. These are whole sentences from the sources instead."
     ),
+    NoticeKind.EXTRACTIVE_BUDGET_SPENT: (
+        "Today's budget for the language model is used up; it begins anew at midnight UTC. These are "
+        "whole sentences from the sources."
+    ),
     NoticeKind.CUT_BY_LENGTH: "The answer ends here because it became too long. A narrower question helps.",
     NoticeKind.CUT_BY_FILTER: "The language model's provider stopped the answer here. Try other words.",
     NoticeKind.CUT_BY_FAILURE: "The language model broke off here{detail}. Ask again for the rest.",
@@ -51,7 +71,10 @@ NOTICES: Mapping[NoticeKind, str] = {
         "Some statements had a footnote that leads to no source; those footnotes were left out. "
         "Check these statements before you rely on them."
     ),
-    NoticeKind.SEARCH_SKIPPED: "A search engine was left out{detail}. The answer comes from another one.",
+    NoticeKind.SEARCH_SKIPPED: "Not every search engine could be asked{detail}.",
+    NoticeKind.SEARCH_REMEMBERED: (
+        "No search engine could be asked{detail}. These pages were found by the same search earlier."
+    ),
     NoticeKind.FROM_LIBRARY: (
         "This is from pages that were kept earlier{detail}, not from the web as it is now."
     ),
@@ -90,12 +113,20 @@ OUTCOMES: Mapping[Outcome, str] = {
     Outcome.ANSWERED: "The answer came out empty. Please ask again.",
     Outcome.REFUSED: "I can't take that question. Ask me something in words.",
     Outcome.RATE_LIMITED: "You have asked a lot in a short time. Please ask again later.",
+    Outcome.BUSY: "I'm answering as many questions as I can right now. Please ask again in a minute.",
     Outcome.NOTHING_FOUND: "I found nothing about this. Try other words.",
     Outcome.CANCELLED: "Stopped before there was an answer.",
     Outcome.INTERRUPTED: "I was restarted before I could answer. Please ask again.",
     Outcome.FAILED: "Sorry, this did not work. Please ask again.",
 }
 """Said where an answer has neither text nor notices: a reply is never left without a word."""
+
+ASKING: Mapping[QuotaScope, str] = {
+    QuotaScope.ASKER: "You",
+    QuotaScope.CHANNEL: "This channel",
+    QuotaScope.WORKSPACE: "This workspace",
+}
+"""Whose questions a limit counts."""
 
 KINDS: Mapping[PageKind, str] = {
     PageKind.HTML: "",
@@ -168,6 +199,34 @@ def missing_permission(permission: str) -> str:
 def asked_by(who: str, question: str) -> str:
     """The message that a command leaves in the channel. who: as a mention."""
     return f"{who} asked: {question}"
+
+
+def limits_text(allowance: Allowance) -> str:
+    """The reply to "limits"."""
+    lines = [_limit_line(state) for state in allowance.states]
+    if allowance.exempt:
+        lines = ["You can ask as much as you like: you are an admin."]
+    lines = lines or ["You can ask as much as you like: no limit is set."]
+    if allowance.budget_left is not None:
+        lines.append(_budget_line(allowance.budget_left))
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _limit_line(state: QuotaState) -> str:
+    who = ASKING[state.quota.scope]
+    limit = f"{state.quota.limit} within {span(state.quota)}"
+    if not state.left:
+        return f"{who} can ask again in {spoken(state.next_in_s)}; the limit is {limit}."
+    questions = "question" if state.left == 1 else "questions"
+    return f"{who} can ask {state.left} more {questions} now, of {limit}."
+
+
+def _budget_line(left: float) -> str:
+    """left: 0 to 1."""
+    if not left:
+        return f"{NOTICES[NoticeKind.EXTRACTIVE_BUDGET_SPENT].partition(';')[0]} until midnight UTC."
+    shown = f"{math.floor(100 * left)} %" if left >= 0.01 else "less than 1 %"
+    return f"The language model's budget for today: {shown} left."
 
 
 def progress_line(progress: Progress) -> str:

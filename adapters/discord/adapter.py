@@ -11,12 +11,18 @@ import yarl
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
+from adapters.discord.answers import Answers
+from adapters.discord.asks import PLATFORM
 from adapters.discord.client import BotClient
-from adapters.discord.desk import PLATFORM, Desk
+from adapters.discord.desk import Desk
 from adapters.discord.faults import NETWORK_FAULTS
 from adapters.discord.pace import MIN_GAP_S, Pace
+from adapters.discord.reopening import Reopening
+from adapters.discord.reply import Reply
 from core.asking.conversations import Conversations
 from core.asking.policy import Policy
+from core.asking.seen import Seen
+from core.delivering.journal import Journal, ReplyRecord
 from core.delivering.running import RunningAnswers
 from core.errors import PlatformFailed
 from core.ports import Clock
@@ -56,7 +62,10 @@ class DiscordConfig:
 
 
 class DiscordAdapter:
+    """A core.delivering.recovery.Reopener of its own replies."""
+
     name = PLATFORM
+    platform = PLATFORM
 
     def __init__(
         self,
@@ -66,27 +75,52 @@ class DiscordAdapter:
         running: RunningAnswers,
         conversations: Conversations,
         policy: Policy,
+        seen: Seen,
+        journal: Journal,
         clock: Clock,
     ) -> None:
         self._config = config
         self._clock = clock
         self._pace = Pace(min_gap_s=config.min_edit_gap_s)
-        self._desk = Desk(
+        answers = Answers(
             service=service,
             running=running,
             conversations=conversations,
-            policy=policy,
+            journal=journal,
             clock=clock,
             pace=self._pace,
         )
+        self._desk = Desk(
+            answers=answers,
+            running=running,
+            conversations=conversations,
+            policy=policy,
+            seen=seen,
+            clock=clock,
+        )
+        self._reopening = Reopening(answers, clock)
 
     def client(self, *, message_content: bool) -> BotClient:
         """A connection that has not been opened: discord.py's can be opened once only."""
-        return BotClient(self._desk, pace=self._pace, message_content=message_content)
+        return BotClient(
+            self._desk,
+            pace=self._pace,
+            message_content=message_content,
+            joined=self._reopening.joined,
+        )
 
     async def stop_intake(self) -> None:
         """From now on nothing new is taken; what runs goes on."""
         self._desk.close()
+
+    async def opened(self) -> None:
+        await self._reopening.opened()
+
+    async def reopen(self, record: ReplyRecord) -> Reply | None:
+        return await self._reopening.reopen(record)
+
+    async def repeat(self, record: ReplyRecord) -> None:
+        await self._reopening.repeat(record)
 
     async def run(self) -> None:
         """Connects and listens until cancelled. Raises PlatformFailed."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import discord
+from pydantic import JsonValue
 
 from adapters.discord.faults import faults_named
 from adapters.discord.views import Buttons, view_of
@@ -31,6 +33,14 @@ class Board(Protocol):
         """The new message's id. nonce: posted again with the same one, it is still one message."""
 
     async def edit(self, message_id: int, shown: Shown) -> None: ...
+
+    async def find(self, nonce: str) -> int | None:
+        """The message posted with this nonce a few minutes ago; None where that can't be known."""
+
+    async def remove(self, message_id: int) -> None: ...
+
+    def place(self) -> Mapping[str, JsonValue]:
+        """What another process has to know to write there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,20 +85,39 @@ class ChannelBoard:
         with faults_named():
             await message.edit(content=shown.text, view=view_of(shown.buttons, **self._key))
 
+    async def find(self, nonce: str) -> int | None:
+        # Discord says only by posting: where there is none, there is one now.
+        return await self.post(Shown(text="…"), nonce=nonce)
+
+    async def remove(self, message_id: int) -> None:
+        with faults_named():
+            await self._channel.get_partial_message(message_id).delete()
+
+    def place(self) -> Mapping[str, JsonValue]:
+        return {"channel": self._channel.id}
+
 
 class PrivateBoard:
     """Through an interaction's token, which lives 15 minutes: far longer than an answer takes.
 
     The interaction has been deferred; its own response is the first message.
+    original_id: of that one, where it is known already.
     """
 
     keeps_previews_out = False  # edits through a token can't say so
 
-    def __init__(self, interaction: discord.Interaction[Any], *, asker: str, question: str) -> None:
+    def __init__(
+        self,
+        interaction: discord.Interaction[Any],
+        *,
+        asker: str,
+        question: str,
+        original_id: int | None = None,
+    ) -> None:
         self.pace_key = f"webhooks/{interaction.application_id}/{interaction.token}"
         self._interaction = interaction
         self._key = {"asker": asker, "question": question}
-        self._original_id: int | None = None
+        self._original_id = original_id
 
     async def post(self, shown: Shown, *, nonce: str) -> int:
         # Webhooks know no nonce.
@@ -112,3 +141,13 @@ class PrivateBoard:
         return await self._interaction.edit_original_response(
             content=shown.text, view=view_of(shown.buttons, **self._key)
         )
+
+    async def find(self, nonce: str) -> int | None:
+        return None
+
+    async def remove(self, message_id: int) -> None:
+        with faults_named():
+            await self._interaction.followup.delete_message(message_id)
+
+    def place(self) -> Mapping[str, JsonValue]:
+        return {}  # the token stands in what was asked

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import discord
 import structlog
 from discord import app_commands
 
+from adapters.discord.askers import asker_of
 from adapters.discord.commands import add_commands, sync_if_changed
-from adapters.discord.desk import Desk, asker_of
+from adapters.discord.desk import Desk
 from adapters.discord.pace import Pace
 from adapters.discord.questions import is_question, read_question
-from adapters.discord.venues import venue_for_message
 from adapters.discord.views import BUTTONS
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,7 @@ def least_intents(*, message_content: bool) -> discord.Intents:
 
 class Tree(app_commands.CommandTree["BotClient"]):
     async def interaction_check(self, interaction: discord.Interaction[BotClient], /) -> bool:
-        return self.client.desk.is_first(interaction)
+        return await self.client.desk.is_first(interaction)
 
     async def on_error(
         self, interaction: discord.Interaction[BotClient], error: app_commands.AppCommandError, /
@@ -41,9 +42,16 @@ class Tree(app_commands.CommandTree["BotClient"]):
 
 
 class BotClient(discord.AutoShardedClient):
-    """desk: where questions and presses of buttons go."""
+    """desk: where questions and presses of buttons go. joined: told each time it is connected."""
 
-    def __init__(self, desk: Desk, *, pace: Pace, message_content: bool) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        pace: Pace,
+        message_content: bool,
+        joined: Callable[[discord.Client], None],
+    ) -> None:
         super().__init__(
             intents=least_intents(message_content=message_content),
             allowed_mentions=discord.AllowedMentions.none(),
@@ -55,6 +63,7 @@ class BotClient(discord.AutoShardedClient):
             http_trace=pace.trace(),
         )
         self.desk = desk
+        self._joined = joined
         self.was_ready = False
         self.tree = Tree(
             self,
@@ -72,6 +81,7 @@ class BotClient(discord.AutoShardedClient):
 
     async def on_ready(self) -> None:
         self.was_ready = True
+        self._joined(self)
         log.info("discord.connected", guilds=len(self.guilds), shards=self.shard_count)
 
     async def on_shard_disconnect(self, shard_id: int) -> None:
@@ -83,14 +93,16 @@ class BotClient(discord.AutoShardedClient):
     async def on_message(self, message: discord.Message) -> None:
         me = self.user
         reads_all = self.intents.message_content
-        if me is None or not is_question(message, me, reads_all=reads_all) or not self.desk.is_first(message):
+        if me is None or not is_question(message, me, reads_all=reads_all):
+            return
+        if not await self.desk.is_first(message):
             return
         asker = asker_of(message.author, message.channel, message.guild.id if message.guild else None)
         if refusal := self.desk.refusal(asker):
-            self.desk.refuse_by_message(asker, refusal)
+            await self.desk.refuse_by_message(asker, refusal)
             return
         asked = await read_question(message, me, in_thread=self.desk.knows_thread(message.channel.id))
-        self.desk.answer(asked, asker, lambda: venue_for_message(message, asked))
+        await self.desk.answer_message(message, asked)
 
     async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
         # Called from within discord.py's own `except`; the next event is none the worse for it.

@@ -11,6 +11,7 @@ from discord import app_commands
 
 from adapters import wording
 from adapters.discord.opening import Asked
+from adapters.discord.questions import plain_text
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +25,9 @@ def add_commands(tree: app_commands.CommandTree[Any], desk: Searching) -> None:
         await desk.search(interaction, Asked(text=question), private=private)
 
     async def answer_this(interaction: discord.Interaction[Any], message: discord.Message) -> None:
-        await desk.search(interaction, Asked(text=message.content), private=False)
+        await desk.search(
+            interaction, Asked(text=plain_text(message, interaction.client.user)), private=False
+        )
 
     described = app_commands.describe(
         question=wording.DISCORD_QUESTION_OPTION, private=wording.DISCORD_PRIVATE_OPTION

@@ -3,99 +3,75 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from datetime import timedelta
+from typing import Any
 
 import discord
 import structlog
 
 from adapters import wording
-from adapters.discord.boards import ChannelBoard, PrivateBoard, Venue
-from adapters.discord.faults import DrawRefused, faults_named
+from adapters.discord.answers import Answers, running_key, thread_key
+from adapters.discord.askers import (
+    Asker,
+    asker_id,
+    asker_of,
+    parent_id,
+    presser,
+    tell,
+    tell_beside,
+    whisper,
+)
+from adapters.discord.asks import PLATFORM, TOKEN_LIVES_S, Ask, Token
+from adapters.discord.boards import Venue
+from adapters.discord.faults import NETWORK_FAULTS
 from adapters.discord.opening import Asked, read_opening
-from adapters.discord.pace import Pace
-from adapters.discord.reply import Reply
-from adapters.discord.venues import missing_permission, venue_for_command
-from adapters.marks import replace_marks
+from adapters.discord.venues import missing_permission, venue_for_command, venue_for_message
+from core.asking.commands import CommandKind, parse_command
 from core.asking.conversations import Conversations
-from core.asking.policy import Place, Policy
+from core.asking.policy import Policy
 from core.asking.seen import Seen
+from core.delivering.journal import ReplyRecord
 from core.delivering.running import RunningAnswers
+from core.errors import QuestionError
 from core.ports import Clock
-from core.service import QuestionService
-from core.types import Answer, AskerId, Outcome, Question, Turn
+from core.types import Turn
 
 log = structlog.get_logger(__name__)
-
-PLATFORM: Final = "discord"
-PLACE_RETRIES_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Between the tries to open a place for a reply, where Discord is in trouble."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
-    """Somebody who does something, and where."""
-
-    user: discord.User | discord.Member
-    place: Place
-
-    @property
-    def id(self) -> AskerId:
-        return _asker_id(self.place.workspace, str(self.user.id))
-
-
-def _asker_id(guild: str, user: str) -> AskerId:
-    """guild: empty in a direct message."""
-    return AskerId(f"{PLATFORM}:{guild}:{user}")
-
-
-def asker_of(user: discord.User | discord.Member, channel: Any, guild_id: int | None) -> Asker:
-    parent_id = channel.parent_id if isinstance(channel, discord.Thread) else channel.id
-    place = Place(
-        workspace=str(guild_id or ""),
-        channel=str(parent_id),
-        roles=frozenset(str(role.id) for role in getattr(user, "roles", ())),
-    )
-    return Asker(user=user, place=place)
-
-
-def thread_key(channel_id: int) -> str:
-    """As conversations are kept."""
-    return f"{PLATFORM}:{channel_id}"
 
 
 class Desk:
     def __init__(
         self,
         *,
-        service: QuestionService,
+        answers: Answers,
         running: RunningAnswers,
         conversations: Conversations,
         policy: Policy,
+        seen: Seen,
         clock: Clock,
-        pace: Pace,
     ) -> None:
-        self._service = service
+        self._answers = answers
         self._running = running
         self._conversations = conversations
         self._policy = policy
         self._clock = clock
-        self._pace = pace
-        self._seen = Seen(clock)
+        self._seen = seen
         self._open = True
 
     def close(self) -> None:
         """Nothing new is taken; what runs goes on."""
         self._open = False
 
-    def is_first(self, event: discord.Interaction[Any] | discord.Message) -> bool:
-        """False for an event that was delivered before: RESUME replays them."""
-        return self._seen.first(f"{PLATFORM}:{event.id}")
+    async def is_first(self, event: discord.Interaction[Any] | discord.Message) -> bool:
+        """False for an event that was delivered before, here or to another process: RESUME replays them."""
+        return await self._seen.first(f"{PLATFORM}:{event.id}")
 
     def knows_thread(self, channel_id: int) -> bool:
         """Whether there are earlier turns."""
-        return bool(self._conversations.turns(thread_key(channel_id)))
+        return bool(self._turns(channel_id))
+
+    def _turns(self, channel_id: int) -> tuple[Turn, ...]:
+        return self._conversations.turns(thread_key(channel_id))
 
     def refusal(self, asker: Asker) -> str:
         """Why this person may not ask here and now, as a sentence; empty if they may."""
@@ -103,133 +79,154 @@ class Desk:
             return wording.RESTARTING
         return "" if self._policy.may_ask(asker.place) else wording.NOT_ALLOWED_HERE
 
-    def refuse_by_message(self, asker: Asker, sentence: str) -> None:
+    async def refuse_by_message(self, asker: Asker, sentence: str) -> None:
         """To them alone; once in a while, whatever they do."""
-        if self._seen.first(f"{PLATFORM}:refused:{asker.id}:{asker.place.channel}"):
-            self._running.start(f"{PLATFORM}:note:{uuid.uuid4().hex}", asker.id, tell(asker.user, sentence))
+        if await self._seen.first(f"{PLATFORM}:refused:{asker.id}:{asker.place.channel}"):
+            self._note(asker, tell(asker.user, sentence))
 
-    def answer(self, asked: Asked, asker: Asker, open_venue: Callable[[], Awaitable[Venue]]) -> None:
-        """Starts an answer in a channel. open_venue: raises DrawRefused where there is no place for it."""
-        question_id = _new_id()
-        self._start(question_id, asker, self._answer_in_channel(question_id, asked, asker, open_venue))
+    def _note(self, asker: Asker, telling: Any) -> None:
+        self._running.start(f"{PLATFORM}:note:{uuid.uuid4().hex}", asker.id, telling)
 
-    def _start(self, question_id: str, asker: Asker, work: Any) -> None:
-        self._running.start(_running_key(question_id), asker.id, work)
+    async def _command(self, asked: Asked, asker: Asker) -> str:
+        """The reply to a word that is no question; empty for a question."""
+        match parse_command(asked.text).kind:
+            case CommandKind.HELP:
+                return wording.HELP
+            case CommandKind.LIMITS:
+                return wording.limits_text(await self._answers.left(asker))
+            case CommandKind.ASK:
+                return ""
 
-    async def _answer_in_channel(
-        self, question_id: str, asked: Asked, asker: Asker, open_venue: Callable[[], Awaitable[Venue]]
-    ) -> None:
-        try:
-            venue = await self._placed(open_venue)
-        except DrawRefused as refused:
-            log.warning("reply.unplaced", detail=str(refused))
-            await tell(asker.user, refused.advice)
+    async def answer_message(self, message: discord.Message, asked: Asked) -> None:
+        """Starts the answer, or tells its author why there is none."""
+        asker = asker_of(message.author, message.channel, message.guild.id if message.guild else None)
+        if said := await self._command(asked, asker):
+            self._note(asker, tell_beside(message, said, self._clock))
             return
-        board = ChannelBoard(venue, asker=str(asker.user.id), question=question_id)
-        reply = self._reply(board, asked, question_id, opening_id=venue.opening_id)
-        key = thread_key(venue.channel.id)
-        await self._handle(
-            self._question(question_id, asked, asker, self._conversations.turns(key)), reply, key
-        )
-        await tell(asker.user, reply.advice)
-
-    async def _placed(self, open_venue: Callable[[], Awaitable[Venue]]) -> Venue:
-        for retry_s in PLACE_RETRIES_S:
-            try:
-                return await open_venue()
-            except DrawRefused as refused:
-                if refused.lost or refused.code is not None:
-                    raise
-                log.warning("place.refused", detail=str(refused), retry_s=retry_s)
-            await self._clock.sleep(retry_s)
-        return await open_venue()
-
-    def _reply(self, board: Any, asked: Asked, question_id: str, *, opening_id: int | None = None) -> Reply:
-        return Reply(
-            board,
+        ask = Ask(
+            event_id=message.id,
             asked=asked,
-            question_id=question_id,
-            pace=self._pace,
-            clock=self._clock,
-            opening_id=opening_id,
+            user_id=message.author.id,
+            guild_id=message.guild.id if message.guild else 0,
+            channel_id=message.channel.id,
+            parent_id=parent_id(message.channel),
+            message_id=message.id,
+            turns=self._turns(message.channel.id),
         )
-
-    def _question(
-        self, question_id: str, asked: Asked, asker: Asker, turns: tuple[Turn, ...] = ()
-    ) -> Question:
-        return Question(
-            id=question_id,
-            text=asked.text,
-            asker=asker.id,
-            platform=PLATFORM,
-            asked_at=self._clock.now(),
-            thread=turns,
-            quoted=asked.quoted,
-        )
-
-    async def _handle(self, question: Question, reply: Reply, key: str = "") -> None:
-        """key: of the conversation that the answer goes into; empty for none."""
         try:
-            answer = await self._service.handle(question, reply)
-        finally:
-            await reply.land()
-        if key and answer.outcome is Outcome.ANSWERED:
-            self._conversations.remember(key, _turn(question, answer))
+            record = await self._answers.take(ask)
+        except QuestionError as refusal:
+            self._note(asker, tell_beside(message, str(refusal), self._clock))
+            return
+        if record:
+            self._answers.in_channel(record, ask, message.author, lambda: venue_for_message(message, asked))
 
     # What commands and buttons do. Each answers its interaction within the three seconds Discord gives.
 
     async def search(self, interaction: discord.Interaction[Any], asked: Asked, *, private: bool) -> None:
-        asker = _presser(interaction)
-        refusal = self.refusal(asker)
-        permission = missing_permission(interaction.channel, interaction.app_permissions)
-        if not (refusal or private) and permission:
-            refusal = wording.missing_permission(permission)
-        if not asked.text:
-            refusal = refusal or wording.FILES_UNREAD
-        if refusal:
-            await whisper(interaction, refusal)
+        if said := await self._instead(interaction, asked, private=private):
+            await whisper(interaction, said)
             return
-        await interaction.response.defer(ephemeral=private, thinking=True)
+        ask = self._ask(interaction, asked, has_response=True, private=private)
+        record = await self._taken(interaction, ask)
+        if record is None or not await self._deferred(interaction, record, ask):
+            return
         if private:
-            self._answer_privately(interaction, asked, asker)
+            self._answers.in_private(record, ask, interaction)
         else:
-            self.answer(asked, asker, lambda: venue_for_command(interaction, asked))
+            channel, permissions = interaction.channel, interaction.app_permissions
+            self._answers.in_channel(
+                record,
+                ask,
+                interaction.user,
+                lambda: venue_for_command(interaction, channel, permissions, asked),
+            )
 
-    def _answer_privately(self, interaction: discord.Interaction[Any], asked: Asked, asker: Asker) -> None:
-        question_id = _new_id()
-        board = PrivateBoard(interaction, asker=str(asker.user.id), question=question_id)
-        reply = self._reply(board, asked, question_id)
-        self._start(question_id, asker, self._handle(self._question(question_id, asked, asker), reply))
+    async def _instead(self, interaction: discord.Interaction[Any], asked: Asked, *, private: bool) -> str:
+        """What is said in the place of an answer; empty where there is to be one."""
+        asker = presser(interaction)
+        said = await self._command(asked, asker) or self.refusal(asker)
+        permission = missing_permission(interaction.channel, interaction.app_permissions)
+        if not (said or private) and permission:
+            said = wording.missing_permission(permission)
+        return said or ("" if asked.text else wording.FILES_UNREAD)
+
+    def _ask(
+        self, interaction: discord.Interaction[Any], asked: Asked, *, has_response: bool, private: bool
+    ) -> Ask:
+        """has_response: the interaction's own response becomes part of the reply."""
+        channel_id = interaction.channel_id or 0
+        token = Token(
+            application_id=interaction.application_id,
+            value=interaction.token,
+            until=self._clock.now() + timedelta(seconds=TOKEN_LIVES_S),
+        )
+        return Ask(
+            event_id=interaction.id,
+            asked=asked,
+            user_id=interaction.user.id,
+            guild_id=interaction.guild_id or 0,
+            channel_id=channel_id,
+            parent_id=parent_id(interaction.channel) if interaction.channel else channel_id,
+            token=token if has_response else None,
+            private=private,
+            turns=() if private else self._turns(channel_id),
+        )
+
+    async def _taken(self, interaction: discord.Interaction[Any], ask: Ask) -> ReplyRecord | None:
+        try:
+            return await self._answers.take(ask)
+        except QuestionError as refusal:
+            await whisper(interaction, str(refusal))
+        return None
+
+    async def _deferred(self, interaction: discord.Interaction[Any], record: ReplyRecord, ask: Ask) -> bool:
+        """False where Discord takes no response to it: it was too late, or another process has responded."""
+        thinking = ask.token is not None
+        try:
+            await interaction.response.defer(ephemeral=ask.private, thinking=thinking)
+        except discord.HTTPException as fault:
+            log.warning("interaction.refused", status=fault.status, code=fault.code)
+            await self._answers.end(record)
+            return False
+        except NETWORK_FAULTS as fault:
+            # Discord may have taken it all the same, and shows that somebody is thinking.
+            log.warning("interaction.unanswered", fault=type(fault).__name__)
+        return True
 
     async def stop(self, interaction: discord.Interaction[Any], *, asker: str, question: str) -> None:
-        presser = _presser(interaction)
-        key = _running_key(question)
+        who = presser(interaction)
+        key = running_key(question)
         asked_by = self._running.asker_of(key)
         if asked_by is None:
             await whisper(interaction, wording.STOPPED_ALREADY)
-        elif not self._policy.may_steer(presser.id, asked_by=asked_by):
+        elif not self._policy.may_steer(who.id, asked_by=asked_by):
             await whisper(interaction, wording.NOT_YOURS_TO_STOP)
         else:
             self._running.stop(key)
-            log.info("answer.stopped", by_asker=asker == str(presser.user.id))
+            log.info("answer.stopped", by_asker=asker == str(who.user.id))
             await interaction.response.defer()
 
     async def search_again(self, interaction: discord.Interaction[Any], *, asker: str) -> None:
-        presser = _presser(interaction)
+        who = presser(interaction)
         message = interaction.message
         asked = read_opening(message.content) if message else None
-        refusal = self.refusal(presser)
-        if not self._policy.may_steer(presser.id, asked_by=_asker_id(presser.place.workspace, asker)):
+        refusal = self.refusal(who)
+        if not self._policy.may_steer(who.id, asked_by=asker_id(who.place.workspace, asker)):
             refusal = wording.NOT_YOURS_TO_REPEAT
         if refusal or asked is None or message is None:
             await whisper(interaction, refusal or wording.NO_LONGER_KNOWN)
-        elif message.flags.ephemeral:
-            await interaction.response.defer(ephemeral=True, thinking=True)
-            self._answer_privately(interaction, asked, presser)
+            return
+        private = message.flags.ephemeral
+        ask = self._ask(interaction, asked, has_response=private, private=private)
+        record = await self._taken(interaction, ask)
+        if record is None or not await self._deferred(interaction, record, ask):
+            return
+        if private:
+            self._answers.in_private(record, ask, interaction)
         else:
-            await interaction.response.defer()
             venue = Venue(channel=interaction.channel)
-            self.answer(asked, presser, lambda: _at_once(venue))
+            self._answers.in_channel(record, ask, interaction.user, lambda: _at_once(venue))
 
     async def take_feedback(
         self, interaction: discord.Interaction[Any], *, question: str, helpful: bool
@@ -238,37 +235,5 @@ class Desk:
         await whisper(interaction, wording.THANKS)
 
 
-async def tell(user: discord.User | discord.Member, sentence: str) -> None:
-    """A direct message, where they take one."""
-    if not sentence:
-        return
-    try:
-        with faults_named():
-            await user.send(sentence, suppress_embeds=True)
-    except DrawRefused as refused:
-        log.info("note.undelivered", detail=str(refused))
-
-
-async def whisper(interaction: discord.Interaction[Any], sentence: str) -> None:
-    """To whoever pressed or typed, and nobody else. Raises discord.HTTPException."""
-    await interaction.response.send_message(sentence, ephemeral=True, suppress_embeds=True)
-
-
 async def _at_once(venue: Venue) -> Venue:
     return venue
-
-
-def _presser(interaction: discord.Interaction[Any]) -> Asker:
-    return asker_of(interaction.user, interaction.channel, interaction.guild_id)
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex[:12]
-
-
-def _running_key(question_id: str) -> str:
-    return f"{PLATFORM}:{question_id}"
-
-
-def _turn(question: Question, answer: Answer) -> Turn:
-    return Turn(question=question.text, answer=replace_marks(answer.text, lambda _number, _use: ""))

@@ -16,6 +16,9 @@ OLD_MESSAGE: Final = 30046
 """Too many edits to a message older than an hour."""
 INVALID_FORM: Final = 50035
 THREAD_EXISTS: Final = 160004
+ACKNOWLEDGED: Final = 40060
+"""An interaction, by another process."""
+UNKNOWN_MESSAGE: Final = 10008
 
 NETWORK_FAULTS: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
@@ -40,6 +43,15 @@ class DrawRefused(SurfaceFailed):
         self.code = code
         self.advice = advice
 
+    @property
+    def is_final(self) -> bool:
+        """The same would be refused again."""
+        return self.lost or self.code is not None
+
+
+class Disconnected(DrawRefused):
+    """The connection that the reply came by is no more; another one may reach its place."""
+
 
 @contextmanager
 def faults_named() -> Iterator[None]:
@@ -58,10 +70,10 @@ def faults_named() -> Iterator[None]:
     except NETWORK_FAULTS as fault:
         raise DrawRefused(f"no answer: {type(fault).__name__}") from fault
     except RuntimeError as fault:
-        # aiohttp's for a closed session: the connection that this reply came by is no more.
+        # aiohttp's for a closed session.
         if "closed" not in str(fault):
             raise
-        raise DrawRefused("the connection was closed", lost=True) from fault
+        raise Disconnected("the connection was closed") from fault
     except KeyError as fault:
         # discord.py takes "retry_after" for granted in every 429.
         raise DrawRefused("rate limited without a time", code=OLD_MESSAGE) from fault

@@ -19,6 +19,10 @@ _ABOUT = f"{_SMALL}About: "
 _SPECIAL = re.compile(r"([\\*_~|`>#\[\]()<:@/-])")
 _ESCAPED = re.compile(r"\\([\\*_~|`>#\[\]()<:@/-])")
 
+_NUMBERED = re.compile(r"<(?:@[!&]?|#)[0-9]+>|<t:-?[0-9]+(?::[a-zA-Z])?>")
+"""People, roles, channels and times, which Discord writes out in messages only."""
+_NAMED = re.compile(r"<a?(:\w+:)[0-9]+>")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -50,8 +54,9 @@ def read_opening(content: str) -> Asked | None:
 
 
 def thread_name(text: str) -> str:
-    """The question on one line; never empty."""
-    return _cut(" ".join(text.split()), MAX_NAME_CHARS) or "…"
+    """The question on one line; never empty. Names show no mentions and no emoji of a server's own."""
+    plain = _NAMED.sub(r" \1 ", _NUMBERED.sub(" ", text))
+    return _cut(" ".join(plain.split()), MAX_NAME_CHARS) or "…"
 
 
 def _cut(text: str, limit: int) -> str:

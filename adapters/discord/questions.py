@@ -44,7 +44,7 @@ async def read_question(message: discord.Message, me: discord.ClientUser, *, in_
 
     in_thread: the bot knows what was said here before; its own words need not be quoted again.
     """
-    text = _plain(message, me)
+    text = plain_text(message, me)
     quoted, note = "", wording.FILES_UNREAD if message.attachments else ""
     replied_to = await _replied_to(message)
     if replied_to is not None and not (in_thread and replied_to.author == me):
@@ -55,9 +55,9 @@ async def read_question(message: discord.Message, me: discord.ClientUser, *, in_
     return Asked(text=text, quoted=quoted, note=note)
 
 
-def _plain(message: discord.Message, me: discord.ClientUser) -> str:
+def plain_text(message: discord.Message, me: discord.ClientUser | None) -> str:
     """The words, without the bot's mention; other people and emoji by name."""
-    text = re.sub(rf"<@!?{me.id}>", " ", message.content)
+    text = re.sub(rf"<@!?{me.id}>", " ", message.content) if me else message.content
     for user in message.mentions:
         text = re.sub(rf"<@!?{user.id}>", f"@{user.display_name}", text)
     return _EMOJI.sub(r"\1", text).strip()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from pydantic import JsonValue
 
 from adapters import wording
 from adapters.discord.boards import Board, Shown
-from adapters.discord.faults import INVALID_FORM, OLD_MESSAGE, DrawRefused
+from adapters.discord.faults import (
+    INVALID_FORM,
+    OLD_MESSAGE,
+    UNKNOWN_MESSAGE,
+    Disconnected,
+    DrawRefused,
+)
 from adapters.discord.opening import Asked, opening_text
 from adapters.discord.pace import Pace
 from adapters.discord.render import draft_messages, final_messages
@@ -31,7 +38,8 @@ MAX_RETRY_S: Final = 15.0
 class _Slot:
     """One message of the reply.
 
-    id: None until it is posted. shown: what it showed when last heard of. posting: whether that was begun.
+    id: None until it is posted. shown: what it showed when last heard of. posting: whether that was begun,
+    here or in a process that is gone.
     nonce_suffix: sets a second message in the same place apart from the first.
     """
 
@@ -42,9 +50,10 @@ class _Slot:
 
 
 class Reply:
-    """A ReplySurface: the question with what is being done and the buttons, then the answer's messages.
+    """A PlacedSurface: the question with what is being done and the buttons, then the answer's messages.
 
     opening_id: a message that is to become the first.
+    left: the place of a reply that another process left, which goes on here; None of a new one.
     advice: why nothing can be drawn any more, as a sentence for the asker; empty where none helps.
     """
 
@@ -57,18 +66,39 @@ class Reply:
         pace: Pace,
         clock: Clock,
         opening_id: int | None = None,
+        left: Mapping[str, JsonValue] | None = None,
     ) -> None:
         self._board = board
         self._asked = asked
         self._question_id = question_id
         self._pace = pace
         self._clock = clock
-        self._slots = [_Slot(id=opening_id)]
+        self._was_left = left is not None
+        self._slots = _slots_left(left or {}) or [_Slot(id=opening_id, posting=self._was_left)]
         self._next_edit_s = float("-inf")
         self._final: Answer | None = None
         self._landed = False
         self._lost = False
+        self._is_cut_off = False
+        self._tell: Callable[[], Awaitable[None]] | None = None
         self.advice = ""
+
+    @property
+    def is_over(self) -> bool:
+        """The answer stands there, or nothing can stand there any more."""
+        return self._landed or self._lost
+
+    def place(self) -> Mapping[str, JsonValue]:
+        """messages: ids in their order; None for one whose posting was begun, and may have succeeded."""
+        ids = [slot.id for slot in self._slots if slot.id is not None or slot.posting]
+        return {**self._board.place(), "messages": [*ids]} if any(ids) else {}
+
+    def on_placed(self, tell: Callable[[], Awaitable[None]]) -> None:
+        self._tell = tell
+
+    async def _placed(self) -> None:
+        if self._tell:
+            await self._tell()
 
     async def draw(self, event: AnswerEvent) -> Deferred | None:
         try:
@@ -79,6 +109,7 @@ class Reply:
             return await self._step(self._wanted(event))
         except DrawRefused as refused:
             self._lost = self._lost or refused.lost
+            self._is_cut_off = self._is_cut_off or isinstance(refused, Disconnected)
             self.advice = self.advice or (refused.advice if refused.lost else "")
             raise
 
@@ -86,7 +117,7 @@ class Reply:
         """Bring the answer home if the service had to give up on it before Discord took it."""
         until_s = self._clock.monotonic() + LANDING_S
         retry_s = FIRST_RETRY_S
-        while self._final and not (self._landed or self._lost) and self._clock.monotonic() < until_s:
+        while self._is_landing and self._final and self._clock.monotonic() < until_s:
             await self._clock.sleep(retry_s)
             retry_s = min(2 * retry_s, MAX_RETRY_S)
             try:
@@ -94,6 +125,10 @@ class Reply:
                 log.info("answer.landed")
             except SurfaceFailed as failure:
                 log.warning("answer.refused", detail=str(failure), lost=self._lost)
+
+    @property
+    def _is_landing(self) -> bool:
+        return not (self.is_over or self._is_cut_off)
 
     def _wanted(self, event: Progress | Draft) -> list[Shown]:
         if isinstance(event, Progress):
@@ -119,7 +154,8 @@ class Reply:
         return Deferred(after_s=0 if is_post else self._wait_s())
 
     def _stale(self, wanted: Sequence[Shown]) -> list[int]:
-        self._slots += (_Slot() for _ in range(len(wanted) - len(self._slots)))
+        missing = len(wanted) - len(self._slots)
+        self._slots += (_Slot(posting=self._was_left) for _ in range(missing))
         return [index for index, shown in enumerate(wanted) if self._slots[index].shown != shown]
 
     def _wait_s(self) -> float:
@@ -134,7 +170,25 @@ class Reply:
             stale.sort(key=lambda index: index or len(wanted))
         for index in stale:
             await self._insist(index, wanted[index])
+        while len(self._slots) > len(wanted):
+            await self._withdraw(len(self._slots) - 1)
         self._landed = True
+
+    async def _withdraw(self, index: int) -> None:
+        """A message beyond the last state: what its process had not noted yet is told nowhere else."""
+        slot = self._slots[index]
+        message_id = slot.id or await self._board.find(self._nonce(index))
+        try:
+            if message_id is not None:
+                await self._board.remove(message_id)
+        except DrawRefused as refused:
+            if refused.code != UNKNOWN_MESSAGE:
+                raise
+        del self._slots[index]
+        await self._placed()
+
+    def _nonce(self, index: int) -> str:
+        return f"{self._question_id}-{index}{self._slots[index].nonce_suffix}"
 
     async def _insist(self, index: int, shown: Shown) -> None:
         try:
@@ -154,9 +208,14 @@ class Reply:
         slot = self._slots[index]
         if slot.id is None:
             was_tried, slot.posting = slot.posting, True
-            slot.id = await self._board.post(shown, nonce=f"{self._question_id}-{index}{slot.nonce_suffix}")
+            if index and not was_tried:
+                # A message of which nobody knows could be neither finished nor taken away.
+                await self._placed()
+            slot.id = await self._board.post(shown, nonce=self._nonce(index))
             if not was_tried:
                 slot.shown = shown
+            await self._placed()
+            if not was_tried:
                 return
             # By its nonce, Discord may have given back what the first try left there, which may say less.
         await self._edit(slot, slot.id, shown)
@@ -172,3 +231,9 @@ class Reply:
 
 def _page(text: str) -> Shown:
     return Shown(text=text)
+
+
+def _slots_left(place: Mapping[str, JsonValue]) -> list[_Slot]:
+    ids = place.get("messages")
+    known = [item if isinstance(item, int) else None for item in ids] if isinstance(ids, list) else []
+    return [_Slot(id=message_id, posting=True) for message_id in known]

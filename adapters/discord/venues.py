@@ -37,7 +37,7 @@ def _may_open_thread(channel: Any, permissions: discord.Permissions) -> bool:
     )
 
 
-async def venue_for_message(message: discord.Message, asked: Asked) -> Venue:
+async def venue_for_message(message: discord.Message | discord.PartialMessage, asked: Asked) -> Venue:
     """In a channel a thread under the message, elsewhere a reply to it. Raises DrawRefused."""
     channel = message.channel
     in_place = Venue(channel=channel, reference=message.to_reference(fail_if_not_exists=False))
@@ -50,13 +50,17 @@ async def venue_for_message(message: discord.Message, asked: Asked) -> Venue:
     return in_place
 
 
-async def venue_for_command(interaction: discord.Interaction[Any], asked: Asked) -> Venue:
-    """The deferred response shows the question; in a channel it gets a thread. Raises DrawRefused."""
-    channel = interaction.channel
+async def venue_for_command(
+    interaction: discord.Interaction[Any], channel: Any, permissions: discord.Permissions, asked: Asked
+) -> Venue:
+    """The deferred response shows the question; in a channel it gets a thread. Raises DrawRefused.
+
+    channel: where the command was used. permissions: the bot's there.
+    """
     with faults_named():
         response = await interaction.edit_original_response(content=opening_text(asked))
     in_place = Venue(channel=channel, opening_id=response.id)
-    if isinstance(channel, discord.TextChannel) and _may_open_thread(channel, interaction.app_permissions):
+    if isinstance(channel, discord.TextChannel) and _may_open_thread(channel, permissions):
         return await _opened(channel.get_partial_message(response.id), asked) or in_place
     return in_place
 
@@ -74,9 +78,14 @@ async def _opened(message: discord.Message | discord.PartialMessage, asked: Aske
     except DrawRefused as refused:
         if refused.code is None:
             raise
-        if refused.code == THREAD_EXISTS and message.guild:
-            # A message's thread has the message's id.
-            thread = message.guild.get_thread(message.id)
-            return Venue(channel=thread) if thread else None
+        if refused.code == THREAD_EXISTS:
+            return await _existing(message)
         log.warning("thread.refused", detail=str(refused))
         return None
+
+
+async def _existing(message: discord.Message | discord.PartialMessage) -> Venue | None:
+    """The thread that a message has, archived or not. Raises DrawRefused."""
+    thread = message.guild.get_thread(message.id) if message.guild else None
+    with faults_named():
+        return Venue(channel=thread or await message.fetch_thread())

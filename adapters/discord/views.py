@@ -25,7 +25,7 @@ class Buttons(Enum):
 class Steering(Protocol):
     """Who does what a button says. asker: the Discord user id of whoever asked."""
 
-    def is_first(self, interaction: discord.Interaction[Any]) -> bool:
+    async def is_first(self, interaction: discord.Interaction[Any]) -> bool:
         """False for an event that was delivered before."""
 
     async def stop(self, interaction: discord.Interaction[Any], *, asker: str, question: str) -> None: ...
@@ -73,7 +73,7 @@ class _Pressed:
         return cls(f"{match['asker']}:{match['question']}")
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        return _steering(interaction).is_first(interaction)
+        return await _steering(interaction).is_first(interaction)
 
 
 def _steering(interaction: discord.Interaction[Any]) -> Steering:

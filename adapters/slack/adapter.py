@@ -11,16 +11,22 @@ import aiohttp
 import structlog
 from slack_bolt.async_app import AsyncApp
 
+from adapters.slack.answers import Answers
 from adapters.slack.connection import Connection, Patience, identify
 from adapters.slack.desk import Desk
 from adapters.slack.listener import Listener
 from adapters.slack.pacing import RATES, Pacer, Rate
+from adapters.slack.reopening import Reopening
+from adapters.slack.reply import SlackReply
+from adapters.slack.taken import PLATFORM, Recent
 from adapters.slack.web import SlackWeb
 from adapters.slack.workspace import Workspace
 from core.asking.conversations import Conversations
 from core.asking.policy import Policy
+from core.asking.seen import Seen
+from core.delivering.journal import Journal, ReplyRecord
 from core.delivering.running import RunningAnswers
-from core.ports import Clock
+from core.ports import Clock, Store
 from core.service import QuestionService
 
 log = structlog.get_logger(__name__)
@@ -46,7 +52,10 @@ class SlackConfig:
 
 
 class SlackAdapter:
+    """A core.delivering.recovery.Reopener of its own replies."""
+
     name = "slack"
+    platform = PLATFORM
 
     def __init__(
         self,
@@ -55,6 +64,8 @@ class SlackAdapter:
         running: RunningAnswers,
         conversations: Conversations,
         policy: Policy,
+        journal: Journal,
+        store: Store,
         clock: Clock,
         config: SlackConfig,
     ) -> None:
@@ -62,9 +73,14 @@ class SlackAdapter:
         self._running = running
         self._conversations = conversations
         self._policy = policy
+        self._journal = journal
+        self._store = store
+        self._seen = Seen(store, clock)
         self._clock = clock
         self._config = config
         self._closed = asyncio.Event()
+        self._joined = asyncio.Event()
+        self._reopening: Reopening | None = None
 
     async def run(self) -> None:
         """Until cancelled. Raises PlatformFailed for a wrong token or a missing scope."""
@@ -80,7 +96,10 @@ class SlackAdapter:
             me = await identify(web, self._clock, config.patience)
             log.info("slack.identified", team=me.team, user=me.user)
             workspace = Workspace(me=me, web=web, pacer=Pacer(self._clock, config.rates), clock=self._clock)
-            Listener(self._desk(workspace), workspace, closed=self._closed).listen(app)
+            desk = self._desk(workspace)
+            Listener(desk, workspace, seen=self._seen, closed=self._closed).listen(app)
+            self._reopening = Reopening(desk, workspace, self._seen)
+            self._joined.set()
             try:
                 await Connection(app, web, self._clock, config.patience, config.app_token).hold()
             finally:
@@ -91,12 +110,24 @@ class SlackAdapter:
         self._closed.set()
         log.info("slack.intake_stopped")
 
+    async def opened(self) -> None:
+        await self._joined.wait()
+
+    async def reopen(self, record: ReplyRecord) -> SlackReply | None:
+        return await self._reopening.reopen(record) if self._reopening else None
+
+    async def repeat(self, record: ReplyRecord) -> None:
+        if self._reopening:
+            await self._reopening.repeat(record)
+
     def _desk(self, workspace: Workspace) -> Desk:
-        return Desk(
+        answers = Answers(
             service=self._service,
-            running=self._running,
             conversations=self._conversations,
-            policy=self._policy,
             workspace=workspace,
+            journal=self._journal,
+            recent=Recent(self._store),
+            running=self._running,
             settle_s=self._config.settle_s,
         )
+        return Desk(answers, self._policy)

@@ -75,6 +75,15 @@ class Ask:
     def asker(self) -> AskerId:
         return asker_id(self.user_team, self.user)
 
+    @property
+    def channel_key(self) -> str:
+        """As limits count."""
+        return f"{self.workspace_key}:{self.channel}"
+
+    @property
+    def workspace_key(self) -> str:
+        return f"slack:{self.team}"
+
     def place(self, me: Identity) -> Place:
         return Place(
             workspace=self.team,

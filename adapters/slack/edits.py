@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 import structlog
+from pydantic import JsonValue
 
 from adapters.pagination import paginate
 from adapters.slack.pacing import NotYet
@@ -50,21 +51,43 @@ class _Form(IntEnum):
 
 @dataclass(slots=True)
 class _Placed:
+    """message: None where another process posted it, and nobody knows how it stands."""
+
     ts: str
-    message: SlackMessage
+    message: SlackMessage | None
 
 
 class Edits:
-    """Brings a thread to a wanted state call by call; called again after NotYet, it goes on where it was."""
+    """Brings a thread to a wanted state call by call; called again after NotYet, it goes on where it was.
 
-    def __init__(self, calls: PacedCalls, abilities: Abilities, *, channel: str, thread_ts: str) -> None:
+    changed: awaited after each change of `place()`, before anything else is called.
+    """
+
+    def __init__(
+        self,
+        calls: PacedCalls,
+        abilities: Abilities,
+        *,
+        channel: str,
+        thread_ts: str,
+        changed: Callable[[], Awaitable[None]],
+    ) -> None:
         self._calls = calls
         self._abilities = abilities
         self._channel = channel
         self._thread_ts = thread_ts
+        self._changed = changed
         self._placed: list[_Placed] = []
         self._surplus: list[str] = []
         self._form = _Form.FULL
+
+    def place(self) -> dict[str, JsonValue]:
+        return {"messages": [placed.ts for placed in self._placed], "surplus": [*self._surplus]}
+
+    def resume(self, place: Mapping[str, JsonValue]) -> None:
+        """Goes on with what another process posted. place: as its `place()` said."""
+        self._placed = [_Placed(ts, None) for ts in _strings(place.get("messages"))]
+        self._surplus = _strings(place.get("surplus"))
 
     async def show(self, messages: Sequence[SlackMessage], *, urgent: bool) -> None:
         """Raises NotYet, CallRefused, CallUnanswered.
@@ -77,17 +100,23 @@ class Edits:
             while len(self._placed) < len(messages):
                 message = messages[len(self._placed)]
                 self._placed.append(_Placed(await self._post(message, urgent=urgent), message))
+                await self._changed()
             for placed, message in zip(self._placed, messages, strict=False):
                 if placed.message != message:
                     await self._update(placed, message, urgent=urgent)
-            self._surplus += [placed.ts for placed in self._placed[len(messages) :]]
-            del self._placed[len(messages) :]
+            await self._give_up(self._placed[len(messages) :])
             await self._delete_surplus(urgent=urgent)
         except CallRefused as refusal:
             if refusal.code not in BLOCKS_REFUSED or not self._simplify():
                 raise
             log.warning("slack.blocks_refused", code=refusal.code, form=self._form.name.lower())
             raise NotYet(0) from None
+
+    async def _give_up(self, placed: Sequence[_Placed]) -> None:
+        if placed:
+            self._surplus += [each.ts for each in placed]
+            self._placed = [each for each in self._placed if each not in placed]
+            await self._changed()
 
     def _simplify(self) -> bool:
         """Do without what Slack may have refused; False if there is nothing left to do without."""
@@ -125,6 +154,7 @@ class Edits:
                 raise
             frozen, placed.ts = placed.ts, await self._post(message, urgent=urgent)
             self._surplus.append(frozen)
+            await self._changed()
         placed.message = message
 
     async def _delete_surplus(self, *, urgent: bool) -> None:
@@ -137,6 +167,10 @@ class Edits:
             except CallRefused as refusal:
                 log.info("slack.message_not_deleted", code=refusal.code)
             self._surplus.pop()
+
+
+def _strings(values: JsonValue) -> list[str]:
+    return [str(value) for value in values] if isinstance(values, list) else []
 
 
 def _content(message: SlackMessage) -> dict[str, object]:

@@ -1,4 +1,19 @@
-"""What Slack sends, acknowledged before any work, each thing taken once."""
+"""What Slack sends, acknowledged before any work, each thing taken once.
+
+A question is begun in the journal before Slack has its acknowledgement, and its names are seen after that.
+So each question has one answer, whenever this process is killed:
+
+- Before the record: Slack has no acknowledgement and nothing was seen, so it is delivered again, and taken.
+- After the record: it is found in the journal, by the next process or another one, and answered there. What
+  is delivered again meanwhile finds the record, and what comes later finds the names: whoever takes the
+  record over says that they were seen, too. Were they seen before the record, a kill between the two would
+  leave a question that is refused wherever it is delivered.
+- A name that was seen after all, the same message under another event or a late delivery of one that was
+  answered, ends the record just begun.
+
+Slack delivers commands and presses once only: there the record alone stands between the acknowledgement and
+the answer.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +37,10 @@ from adapters.slack.asks import (
     presser,
     running_key,
 )
-from adapters.slack.desk import Desk, Tell
-from adapters.slack.pacing import NotYet
-from adapters.slack.render import parent_text
-from adapters.slack.web import QUIETLY, CallRefused, CallUnanswered, PacedCalls
+from adapters.slack.desk import Desk
+from adapters.slack.taken import PLATFORM, Taken
+from adapters.slack.telling import Tell, by_response, in_channel
+from adapters.slack.web import CallRefused, CallUnanswered
 from adapters.slack.workspace import Workspace
 from core.asking.commands import CommandKind, parse_command
 from core.asking.seen import Seen
@@ -44,18 +59,17 @@ Next = Callable[[], Awaitable[BoltResponse]]
 class Listener:
     """closed: once set, nothing new is taken."""
 
-    def __init__(self, desk: Desk, workspace: Workspace, *, closed: asyncio.Event) -> None:
+    def __init__(self, desk: Desk, workspace: Workspace, *, seen: Seen, closed: asyncio.Event) -> None:
         self._desk = desk
         self._workspace = workspace
         self._me = workspace.me
         self._web = workspace.web
-        self._clock = workspace.clock
         self._closed = closed
-        self._seen = Seen(workspace.clock)
+        self._seen = seen
 
     def listen(self, app: AsyncApp) -> None:
         """The last of each kind takes what nobody else does: Slack repeats what is not acknowledged."""
-        app.use(self._leave_when_closed)
+        app.use(self._questions_first)
         app.error(self._failed)
         app.event(_ANYTHING)(self._event)
         app.command(_ANYTHING)(self._command)
@@ -66,11 +80,45 @@ class Listener:
         for others in (app.action, app.shortcut, app.view, app.options):
             others(_ANYTHING)(self._other)
 
-    async def _leave_when_closed(self, body: Payload, next_: Next) -> BoltResponse:
-        """Not acknowledged, so Slack delivers it again, at once and after one and five minutes."""
-        if self._closed.is_set() and (body.get("event") or {}).get("type") in _QUESTIONS:
+    async def _questions_first(self, body: Payload, next_: Next) -> BoltResponse:
+        """Bolt acknowledges an event before its listener runs, so a question is taken here.
+
+        Not acknowledged when closed: Slack delivers it again, at once and after one and five minutes.
+        """
+        event = body.get("event") or {}
+        if event.get("type") not in _QUESTIONS:
+            return await next_()
+        if self._closed.is_set():
             return BoltResponse(status=503)
-        return await next_()
+        ask = from_message(body, self._me)
+        if ask is None or not self._is_question(ask):
+            return await next_()
+        tell = in_channel(self._web, ask)
+        await self._take(Taken(key=ask.key, ask=ask), tell, f"slack:{body.get('event_id')}", ask.key)
+        return BoltResponse(status=200)
+
+    def _is_question(self, ask: Ask) -> bool:
+        return parse_command(ask.text).kind is CommandKind.ASK and self._desk.may_ask(ask)
+
+    async def _instead(self, ask: Ask) -> str:
+        """What is said in the place of an answer, where there is to be none."""
+        match parse_command(ask.text).kind:
+            case CommandKind.HELP:
+                return wording.HELP
+            case CommandKind.LIMITS:
+                return await self._desk.limits(ask)
+            case CommandKind.ASK:
+                return wording.NOT_ALLOWED_HERE
+
+    async def _take(self, taken: Taken, tell: Tell, *names: str) -> None:
+        """The record before the names: see above."""
+        record = await self._desk.begin(taken)
+        if record is None:
+            return
+        if await self._seen.first(*names):
+            self._desk.take(taken, record, tell)
+        else:
+            await self._desk.forget(record)
 
     async def _failed(self, error: Exception) -> None:
         log.error("slack.listener_failed", exc_info=error)
@@ -94,95 +142,65 @@ class Listener:
         event = body["event"]
         if event.get("subtype") == "message_deleted":
             gone = str(event["deleted_ts"])
-            self._seen.first(running_key(event["channel"], gone))
+            await self._seen.first(running_key(event["channel"], gone))
             self._desk.withdraw(event["channel"], gone)
             return
         ask = from_message(body, self._me)
-        if ask is None or not self._seen.first(f"slack:{body.get('event_id')}", ask.key):
-            return
-
-        async def tell(text: str) -> None:
-            await self._tell_in_channel(ask, text)
-
-        if parse_command(ask.text).kind is CommandKind.HELP:
-            await tell(wording.HELP)
-        elif not self._desk.may_ask(ask):
-            await tell(wording.NOT_ALLOWED_HERE)
-        else:
-            self._desk.take(ask, tell)
+        if ask is not None and await self._seen.first(f"slack:{body.get('event_id')}", ask.key):
+            await in_channel(self._web, ask)(await self._instead(ask))
 
     async def _command(self, ack: AsyncAck, body: Payload) -> None:
         """The acknowledgement is a word to the asker; the channel gets a message to answer under."""
         asked = from_command(body, self._me, parent_ts="")
-        if parse_command(asked.text).kind is CommandKind.HELP or not asked.text:
+        if not asked.text:
             await ack(wording.HELP)
+        elif parse_command(asked.text).kind is not CommandKind.ASK:
+            await ack(await self._instead(asked))
         elif self._closed.is_set():
             await ack(wording.RESTARTING)
         elif not self._desk.may_ask(asked):
             await ack(wording.NOT_ALLOWED_HERE)
         else:
+            name = f"{PLATFORM}:{body.get('trigger_id')}"
+            await self._take(Taken(key=name, ask=asked), self._teller(body), name)
             await ack(wording.ACCEPTED)
-            if self._seen.first(f"slack:{body.get('trigger_id')}"):
-                await self._open_thread(body, asked)
-
-    async def _open_thread(self, body: Payload, asked: Ask) -> None:
-        tell = self._teller(body)
-        try:
-            parent_ts = await self._post_parent(asked)
-        except CallRefused as refusal:
-            log.info("slack.command_unanswerable", code=refusal.code)
-            await tell(self._desk.hint(refusal.code))
-        except CallUnanswered as failure:
-            log.warning("slack.command_unanswerable", detail=str(failure))
-            await tell(wording.TRY_AGAIN)
-        else:
-            self._desk.take(from_command(body, self._me, parent_ts=parent_ts), tell)
-
-    async def _post_parent(self, asked: Ask) -> str:
-        """Raises CallRefused, CallUnanswered."""
-        calls = PacedCalls(self._web, self._workspace.pacer, key=f"{asked.asker}:{self._clock.monotonic()}")
-        while True:
-            try:
-                response = await calls.call(
-                    "chat.postMessage",
-                    channel=asked.channel,
-                    text=parent_text(asked.user, asked.text),
-                    **QUIETLY,
-                )
-                return str(response["ts"])
-            except NotYet as wait:
-                await self._clock.sleep(wait.after_s)
 
     async def _shortcut(self, ack: AsyncAck, body: Payload) -> None:
-        await ack()
         tell = self._teller(body)
         ask = from_shortcut(body, self._me)
+        said = ""
         if self._closed.is_set():
-            await tell(wording.RESTARTING)
+            said = wording.RESTARTING
         elif not self._desk.may_ask(ask):
-            await tell(wording.NOT_ALLOWED_HERE)
-        elif self._seen.first(f"slack:{body.get('trigger_id')}", ask.key):
-            self._desk.take(ask, tell)
+            said = wording.NOT_ALLOWED_HERE
+        else:
+            await self._take(Taken(key=ask.key, ask=ask), tell, f"slack:{body.get('trigger_id')}", ask.key)
+        await ack()
+        await tell(said)
 
     async def _stop(self, ack: AsyncAck, body: Payload) -> None:
         await ack()
-        key = body["actions"][0]["value"]
-        await self._say(body, self._desk.stop(key, presser(body, self._me)))
+        pressed = {**body["message"], "channel": body["channel"]["id"]}
+        said = await self._desk.stop(body["actions"][0]["value"], presser(body, self._me), pressed)
+        await self._teller(body)(said)
 
     async def _again(self, ack: AsyncAck, body: Payload) -> None:
-        await ack()
+        key = body["actions"][0]["value"]
+        said = ""
         if self._closed.is_set():
-            await self._say(body, wording.RESTARTING)
-        elif self._seen.first(f"slack:{body.get('trigger_id')}"):
-            key = body["actions"][0]["value"]
-            said = self._desk.again(key, presser(body, self._me), self._teller(body))
-            await self._say(body, said)
+            said = wording.RESTARTING
+        elif await self._seen.first(f"slack:{body.get('trigger_id')}"):
+            said = await self._desk.again(key, presser(body, self._me), self._teller(body))
+        await ack()
+        await self._teller(body)(said)
 
     async def _feedback(self, ack: AsyncAck, body: Payload) -> None:
         await ack()
         verdict = body["actions"][0].get("value")
-        if verdict in (buttons.GOOD, buttons.BAD) and self._seen.first(f"slack:{body.get('trigger_id')}"):
-            await self._say(body, self._desk.hear(verdict))
+        if verdict in (buttons.GOOD, buttons.BAD) and await self._seen.first(
+            f"slack:{body.get('trigger_id')}"
+        ):
+            await self._teller(body)(self._desk.hear(verdict))
 
     async def _offer_prompts(self, channel: str, **thread: str) -> None:
         prompts = [{"title": title, "message": message} for title, message in wording.PROMPTS]
@@ -194,28 +212,5 @@ class Listener:
             # A nicety: the manifest offers the same ones.
             log.debug("slack.prompts_refused", detail=str(failure))
 
-    async def _say(self, body: Payload, text: str) -> None:
-        if text:
-            await self._teller(body)(text)
-
     def _teller(self, body: Payload) -> Tell:
-        """Through the payload's own URL, which works where the bot is no member."""
-
-        async def tell(text: str) -> None:
-            try:
-                await self._web.respond(str(body.get("response_url")), text)
-            except CallUnanswered as failure:
-                log.info("slack.hint_lost", detail=str(failure))
-
-        return tell
-
-    async def _tell_in_channel(self, ask: Ask, text: str) -> None:
-        """In a direct message there is nobody else to see it."""
-        where = {"thread_ts": ask.thread_ts} if ask.is_reply or ask.is_direct else {}
-        method = "chat.postMessage" if ask.is_direct else "chat.postEphemeral"
-        if not ask.is_direct:
-            where["user"] = ask.user
-        try:
-            await self._web.call(method, channel=ask.channel, text=text, **where, **QUIETLY)
-        except (CallRefused, CallUnanswered) as failure:
-            log.info("slack.hint_lost", detail=str(failure))
+        return by_response(self._web, str(body.get("response_url")))

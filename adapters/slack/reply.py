@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 import structlog
+from pydantic import JsonValue
 
 from adapters import wording
 from adapters.marks import runs
@@ -63,31 +64,73 @@ LOST: Final = frozenset(
 
 
 class SlackReply:
-    """A core.ports.ReplySurface.
+    """A core.delivering.journal.PlacedSurface.
 
     key: of the running answer, for its buttons.
+    place: what a process that is gone has posted of it; such a reply is drawn to its end and no more.
     refusal: why it was lost, in Slack's words; empty while it is not.
     """
 
-    def __init__(self, workspace: Workspace, recipient: Recipient, *, key: str) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        recipient: Recipient,
+        *,
+        key: str,
+        place: Mapping[str, JsonValue] | None = None,
+    ) -> None:
         self._workspace = workspace
         self._abilities = workspace.abilities
         self._recipient = recipient
         self._key = key
         self._calls = PacedCalls(workspace.web, workspace.pacer, key=key)
         self._edits = Edits(
-            self._calls, self._abilities, channel=recipient.channel, thread_ts=recipient.thread_ts
+            self._calls,
+            self._abilities,
+            channel=recipient.channel,
+            thread_ts=recipient.thread_ts,
+            changed=self._changed,
         )
         self._session = Session(
-            self._calls, workspace, channel=recipient.channel, thread_ts=recipient.thread_ts
+            self._calls,
+            workspace,
+            channel=recipient.channel,
+            thread_ts=recipient.thread_ts,
+            may_be_open=place is not None,
         )
+        self._tell: Callable[[], Awaitable[None]] | None = None
         self._stream: Stream | None = None
         self._has_begun = False
         self._is_leaving = False
         self._told = ""
+        self._is_reopened = place is not None
         self.refusal = ""
         self.undrawn: Answer | None = None
         """The answer, from the first attempt to draw it until it stands."""
+        if place is not None:
+            self._resume(place)
+
+    def place(self) -> Mapping[str, JsonValue]:
+        """stream: of the message that is one; told: what one that was left has said."""
+        stream = self._stream.ts if self._stream else ""
+        return {"stream": stream, "told": self._told, **self._edits.place()}
+
+    def on_placed(self, tell: Callable[[], Awaitable[None]]) -> None:
+        self._tell = tell
+
+    async def _changed(self) -> None:
+        if self._tell:
+            await self._tell()
+
+    def _resume(self, place: Mapping[str, JsonValue]) -> None:
+        self._has_begun = True
+        self._told = str(place.get("told") or "")
+        self._edits.resume(place)
+        if ts := place.get("stream"):
+            self._is_leaving = True
+            self._stream = Stream(self._calls, self._workspace.clock, self._recipient)
+            self._stream.resume(str(ts))
+            self._abilities.open_streams += 1
 
     async def draw(self, event: AnswerEvent) -> Deferred | None:
         if isinstance(event, Answer):
@@ -104,6 +147,8 @@ class SlackReply:
             raise SurfaceFailed(str(refusal), lost=lost) from None
         if isinstance(event, Answer):
             self.undrawn = None
+            if self._is_reopened:
+                await self.close()
         return None
 
     async def _draw(self, event: AnswerEvent) -> None:
@@ -117,6 +162,7 @@ class SlackReply:
             await self._stream.leave()
             self._told = self._stream.told
             self._close_stream()
+            await self._changed()
         await self._edits.show(self._messages(event), urgent=isinstance(event, Answer))
 
     async def _open_stream(self, event: Progress | Draft) -> None:
@@ -132,6 +178,8 @@ class SlackReply:
         finally:
             if self._stream is None:
                 self._abilities.open_streams -= 1
+        if self._stream:
+            await self._changed()
 
     async def _started(self, event: Progress | Draft) -> Stream | None:
         stop = [] if await self._session.begin() else [stop_block(self._key)]

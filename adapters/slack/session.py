@@ -22,14 +22,25 @@ _NO_STOP_BUTTON: Final = "missing_agent_session_stopped_event_subscription"
 
 
 class Session:
-    """A thread has one; of two answers at once in a thread, the second does without."""
+    """A thread has one; of two answers at once in a thread, the second does without.
 
-    def __init__(self, calls: PacedCalls, workspace: Workspace, *, channel: str, thread_ts: str) -> None:
+    may_be_open: another process may have begun it.
+    """
+
+    def __init__(
+        self,
+        calls: PacedCalls,
+        workspace: Workspace,
+        *,
+        channel: str,
+        thread_ts: str,
+        may_be_open: bool = False,
+    ) -> None:
         self._calls = calls
         self._abilities = workspace.abilities
         self._clock = workspace.clock
         self._place = (channel, thread_ts)
-        self._may_be_open = False
+        self._may_be_open = may_be_open
 
     async def begin(self) -> bool:
         """Whether Slack shows its stop button from now on."""

@@ -57,13 +57,13 @@ class Recipient:
 
 
 class Stream:
-    """told: the part of the canonical text that stands in it."""
+    """ts: of its message, empty before the start. told: the part of the canonical text that stands in it."""
 
     def __init__(self, calls: PacedCalls, clock: Clock, recipient: Recipient) -> None:
         self._calls = calls
         self._clock = clock
         self._recipient = recipient
-        self._ts = ""
+        self.ts = ""
         self._started_s = 0.0
         self._tasks: dict[Stage, str] = {}
         self._live = ""
@@ -85,9 +85,14 @@ class Stream:
             recipient_team_id=to.team,
             chunks=[_task(progress.stage, wording.progress_line(progress)), *_blocks(stop)],
         )
-        self._ts = str(response["ts"])
+        self.ts = str(response["ts"])
         self._started_s = self._clock.monotonic()
         self._tasks[progress.stage] = wording.progress_line(progress)
+
+    def resume(self, ts: str) -> None:
+        """Another process's stream, of which nobody knows what it holds: it can only be left."""
+        self.ts = ts
+        self._is_sure = False
 
     async def show(self, event: Progress | Draft) -> None:
         """Raises NotYet, StreamLost, and CallRefused where the message is gone."""
@@ -116,7 +121,7 @@ class Stream:
         if self._is_sure and self.told:
             return
         try:
-            await self._calls.call("chat.delete", channel=self._recipient.channel, ts=self._ts, urgent=True)
+            await self._calls.call("chat.delete", channel=self._recipient.channel, ts=self.ts, urgent=True)
         except CallRefused as refusal:
             # A reader may see some words twice, but none is missing.
             log.warning("slack.stream_not_deleted", code=refusal.code)
@@ -166,7 +171,7 @@ class Stream:
             await self._calls.call(
                 method,
                 channel=self._recipient.channel,
-                ts=self._ts,
+                ts=self.ts,
                 urgent=urgent,
                 **({"chunks": list(chunks)} if chunks else {}),
                 **arguments,
@@ -190,7 +195,7 @@ class Stream:
             await self._calls.call(
                 "chat.stopStream",
                 channel=self._recipient.channel,
-                ts=self._ts,
+                ts=self.ts,
                 urgent=True,
                 chunks=[*self._finished_tasks(), *_text(closing)],
             )

@@ -25,9 +25,9 @@ def test_only_prose_is_changed_by_the_prose_rule() -> None:
     assert shown == "A.a `a`"
 
 
-@given(st.text(alphabet="ab`\n[]^12 .", max_size=80))
+@given(st.text(alphabet="ab`\n[]^12 .", max_size=80).filter(lambda text: "[^" not in text))
 def test_text_without_marks_stays_as_it_is(text: str) -> None:
-    assert replace_marks(text.replace("[^", "["), lambda _number, _use: "") == text.replace("[^", "[")
+    assert replace_marks(text, lambda _number, _use: "") == text
 
 
 @given(st.integers(min_value=0, max_value=len(TEXT)))

@@ -16,8 +16,12 @@ from discord.http import Route
 from adapters.discord.adapter import DiscordAdapter, DiscordConfig
 from core.asking.conversations import Conversations
 from core.asking.policy import Policy
+from core.asking.seen import Seen
+from core.delivering.journal import Journal, JournalLimits
+from core.delivering.recovery import Recovery, RecoveryLimits
 from core.delivering.running import RunningAnswers
-from core.ports import Clock
+from core.ports import Clock, Store
+from core.providers.storage.memory_store import MemoryStore
 from core.providers.system_clock import SystemClock
 from core.types import Answer, AskerId, Footnote, Outcome, PageKind
 from tests.core.test_service import World
@@ -26,6 +30,9 @@ from tests.servers.discord_server import TOKEN, DiscordServer, discord_server
 
 GAP_S = 0.02
 """Between edits, in place of a second."""
+
+SHORT_LEASES = JournalLimits(lease_s=0.3, heartbeat_s=0.1)
+SOON = RecoveryLimits(every_s=0.05)
 
 
 class CountedAnswers(RunningAnswers):
@@ -42,7 +49,10 @@ class CountedAnswers(RunningAnswers):
 
 @dataclass
 class Bot:
-    """An adapter with its world; `world` is to be bent before `adapter()` is called."""
+    """An adapter with its world; `world` is to be bent before `adapter()` is called.
+
+    store: of a bot that is to know what another one has left; by default one of its own.
+    """
 
     clock: Clock = field(default_factory=SystemClock)
     world: World = field(default_factory=lambda: World(question_s=30))
@@ -51,9 +61,12 @@ class Bot:
     token: str = TOKEN
     message_content: bool = False
     min_edit_gap_s: float = GAP_S
+    store: Store | None = None
 
     def adapter(self, server_url: str = "") -> DiscordAdapter:
         self.world.clock = self.clock
+        self.store = self.store or MemoryStore(self.clock)
+        self.journal = Journal(self.store, self.clock, SHORT_LEASES)
         urls = {"api_url": f"{server_url}/api/v10", "gateway_url": f"{server_url.replace('http', 'ws')}/gw"}
         config = DiscordConfig(
             token=self.token,
@@ -67,6 +80,8 @@ class Bot:
             running=self.running,
             conversations=Conversations(self.clock),
             policy=self.policy,
+            seen=Seen(self.store, self.clock),
+            journal=self.journal,
             clock=self.clock,
         )
 
@@ -78,22 +93,25 @@ class Bot:
 @asynccontextmanager
 async def connected(bot: Bot, **state: Any) -> AsyncIterator[DiscordServer]:
     """Over the wire: discord.py's own client against a server on loopback. state: the server's."""
-    async with discord_server(**state) as server, running(bot, server):
+    async with discord_server(**state) as server, running(bot, server.url):
         await server.ready()
         yield server
 
 
 @asynccontextmanager
-async def running(bot: Bot, server: DiscordServer) -> AsyncIterator[asyncio.Task[None]]:
+async def running(bot: Bot, server_url: str) -> AsyncIterator[asyncio.Task[None]]:
     """The adapter's `run`; what discord.py knows of servers is as before at the end."""
     base, gateway = Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY
-    task = asyncio.create_task(bot.adapter(server.url).run())
+    adapter = bot.adapter(server_url)
+    recovery = Recovery(bot.journal, bot.clock, [adapter], running=bot.running, limits=SOON)
+    task, *beside = map(asyncio.create_task, (adapter.run(), bot.journal.run(), recovery.run()))
     try:
         yield task
     finally:
         await bot.running.drain(finish_s=0, mark_s=1, interrupt=lambda: None)
-        task.cancel()
-        await asyncio.wait([task])
+        for each in (task, *beside):
+            each.cancel()
+        await asyncio.wait([task, *beside])
         Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = base, gateway
 
 

@@ -17,13 +17,13 @@ MESSAGE_CONTENT = 1 << 15
 
 
 async def test_a_refused_token_is_named_with_the_fix() -> None:
-    async with discord_server(token="another") as server, running(Bot(), server) as run:
+    async with discord_server(token="another") as server, running(Bot(), server.url) as run:
         with pytest.raises(PlatformFailed, match=r"DISCORD_TOKEN.*Reset Token"):
             await run
 
 
 async def test_a_token_refused_by_the_gateway_is_named_with_the_fix() -> None:
-    async with discord_server(refused_identifies=[4004]) as server, running(Bot(), server) as run:
+    async with discord_server(refused_identifies=[4004]) as server, running(Bot(), server.url) as run:
         with pytest.raises(PlatformFailed, match=r"DISCORD_TOKEN.*Reset Token"):
             await run
 
@@ -31,7 +31,7 @@ async def test_a_token_refused_by_the_gateway_is_named_with_the_fix() -> None:
 async def test_an_unticked_intent_is_named_with_the_switch_and_mentions_go_on_without_it() -> None:
     bot = Bot(message_content=True)
     with capture_logs() as logs:
-        async with discord_server(refused_identifies=[4014]) as server, running(bot, server):
+        async with discord_server(refused_identifies=[4014]) as server, running(bot, server.url):
             await server.ready()
             asked = await server.mention("What raises the tides?")
             await bot.ended(1)
@@ -43,7 +43,7 @@ async def test_an_unticked_intent_is_named_with_the_switch_and_mentions_go_on_wi
 
 
 async def test_only_the_least_intents_are_asked_for() -> None:
-    async with discord_server() as server, running(Bot(), server):
+    async with discord_server() as server, running(Bot(), server.url):
         await server.ready()
 
     assert server.identifies[0]["intents"] == 1 << 0 | 1 << 9 | 1 << 12  # guilds, their messages, direct ones
@@ -53,7 +53,7 @@ async def test_only_the_least_intents_are_asked_for() -> None:
 async def test_trouble_that_passes_is_waited_for_and_never_raised(status: int) -> None:
     trouble = Fault(method="GET", path="/gateway/bot|/users/@me", status=status, headers={}, times=3)
     with capture_logs() as logs:
-        async with discord_server(faults=[trouble]) as server, running(Bot(clock=FastClock()), server):
+        async with discord_server(faults=[trouble]) as server, running(Bot(clock=FastClock()), server.url):
             await server.ready()
 
     assert trouble.times == 0
@@ -63,7 +63,7 @@ async def test_trouble_that_passes_is_waited_for_and_never_raised(status: int) -
 @pytest.mark.parametrize("code", [1000, 1001, 4008, 4009])
 async def test_a_closed_connection_is_opened_again(code: int) -> None:
     bot = Bot(clock=FastClock())
-    async with discord_server() as server, running(bot, server):
+    async with discord_server() as server, running(bot, server.url):
         await server.ready()
         await server.drop(code)
         await until(lambda: len(server.identifies) + len(server.resumes) == 2)
@@ -75,7 +75,7 @@ async def test_a_closed_connection_is_opened_again(code: int) -> None:
 
 async def test_cancelled_it_leaves_nothing_behind() -> None:
     before = asyncio.all_tasks()
-    async with discord_server() as server, running(Bot(), server):
+    async with discord_server() as server, running(Bot(), server.url):
         await server.ready()
     await asyncio.sleep(0)
 
@@ -84,7 +84,7 @@ async def test_cancelled_it_leaves_nothing_behind() -> None:
 
 async def test_the_token_never_stands_in_a_log_line() -> None:
     with capture_logs() as logs:
-        async with discord_server() as server, running(Bot(token="token"), server):
+        async with discord_server() as server, running(Bot(token="token"), server.url):
             await server.ready()
 
     assert "'token'" not in str(logs)

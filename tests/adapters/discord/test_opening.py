@@ -45,3 +45,9 @@ def test_a_thread_name_is_one_line_that_discord_takes(text: str) -> None:
 
     assert 1 <= len(name) <= 100
     assert "\n" not in name
+
+
+def test_a_thread_name_shows_no_mentions_and_no_emoji_by_number() -> None:
+    text = "<@400> and <@&7> in <#300>: <a:tide:12> since <t:1700000000:R>, 3 < 4?"
+
+    assert thread_name(text) == "and in : :tide: since , 3 < 4?"

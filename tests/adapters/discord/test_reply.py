@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from adapters.discord.boards import Shown
-from adapters.discord.faults import DrawRefused
+from adapters.discord.faults import UNKNOWN_MESSAGE, DrawRefused
 from adapters.discord.opening import Asked
 from adapters.discord.pace import Pace
 from adapters.discord.reply import Reply
 from adapters.discord.views import Buttons
 from core.delivering.delivery import Delivery
+from core.delivering.journal import Journal, Journaled, ReplyRecord
+from core.delivering.recovery import last_word
+from core.providers.storage.memory_store import MemoryStore
 from core.types import Answer, Deferred, Draft, Footnote, Outcome, PageKind, Progress, Stage
 from tests.fakes import FakeClock
 
@@ -29,9 +34,16 @@ NOTE = Footnote(
 )
 
 
+class Killed(BaseException):
+    """The process is: nothing of it runs any more."""
+
+
 @dataclass
 class MemoryBoard:
-    """Keeps messages as Discord would. refusals: how the next requests end; None takes them."""
+    """Keeps messages as Discord would. refusals: how the next requests end; None takes them.
+
+    dies_at: the process is killed at that request, counted from 0; dies_after: once it has taken effect.
+    """
 
     pace_key: str = "channels/1"
     keeps_previews_out: bool = True
@@ -39,17 +51,45 @@ class MemoryBoard:
     messages: dict[int, Shown] = field(default_factory=dict)
     edits_at_s: list[float] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
+    dies_at: int = -1
+    dies_after: bool = False
+    nonces: dict[str, int] = field(default_factory=dict)
+    n_requests: int = 0
 
     async def post(self, shown: Shown, *, nonce: str) -> int:
-        self._maybe_refuse()
-        assert len(nonce) <= 25
-        self.messages[len(self.messages) + 1] = shown
-        return len(self.messages)
+        with self._request():
+            assert len(nonce) <= 25
+            known = self.nonces.setdefault(nonce, len(self.nonces) + 1)
+            self.messages.setdefault(known, shown)
+        return known
 
     async def edit(self, message_id: int, shown: Shown) -> None:
         self.edits_at_s.append(self.clock.monotonic())
+        with self._request():
+            assert message_id in self.messages
+            self.messages[message_id] = shown
+
+    async def find(self, nonce: str) -> int | None:
+        return await self.post(Shown(text="…"), nonce=nonce)
+
+    async def remove(self, message_id: int) -> None:
+        with self._request():
+            if self.messages.pop(message_id, None) is None:
+                raise DrawRefused("unknown message", lost=True, code=UNKNOWN_MESSAGE)
+
+    def place(self) -> Mapping[str, JsonValue]:
+        return {"channel": 1}
+
+    @contextmanager
+    def _request(self) -> Iterator[None]:
+        is_last = self.n_requests == self.dies_at
+        self.n_requests += 1
+        if is_last and not self.dies_after:
+            raise Killed
         self._maybe_refuse()
-        self.messages[message_id] = shown
+        yield
+        if is_last:
+            raise Killed
 
     def _maybe_refuse(self) -> None:
         if self.refusals and (refusal := self.refusals.pop(0)):
@@ -60,9 +100,14 @@ class MemoryBoard:
         return [shown.text for shown in list(self.messages.values())[1:]]
 
 
-def reply_on(board: MemoryBoard) -> Reply:
+def reply_on(board: MemoryBoard, *, left: Mapping[str, JsonValue] | None = None) -> Reply:
     return Reply(
-        board, asked=Asked(text="Why?"), question_id="a" * 12, pace=Pace(min_gap_s=1), clock=board.clock
+        board,
+        asked=Asked(text="Why?"),
+        question_id="a" * 16,
+        pace=Pace(min_gap_s=1),
+        clock=board.clock,
+        left=left,
     )
 
 
@@ -185,3 +230,44 @@ async def test_a_place_that_stays_away_is_given_up_on() -> None:
         await reply.land()
 
     assert 180 <= board.clock.elapsed_s < 240
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    dies_at=st.integers(0, 14),
+    dies_after=st.booleans(),
+    second_dies_at=st.integers(0, 8),
+    cuts=st.lists(st.floats(0, 1), min_size=1, max_size=6).map(sorted),
+)
+async def test_wherever_processes_are_killed_the_next_one_leaves_one_whole_reply(
+    dies_at: int, dies_after: bool, second_dies_at: int, cuts: list[float]
+) -> None:
+    board = MemoryBoard(dies_at=dies_at, dies_after=dies_after)
+    store = MemoryStore(board.clock)
+    text = answer_of(["prose", "list"], 6_000)
+    answer = Answer(outcome=Outcome.ANSWERED, text=text, footnotes=(NOTE,))
+    record = ReplyRecord(key="discord:1", platform="discord", ask={}, begun_at=board.clock.now())
+    journal = Journal(store, board.clock)
+    await journal.begin(record)
+    drafts = [Draft(text=text[: int(cut * len(text))].rstrip("[^1"), footnotes=(NOTE,)) for cut in cuts]
+    with suppress(Killed):
+        await drawn(Journaled(reply_on(board), journal, record), board, [*drafts, answer])
+
+    for dies_next_at in (second_dies_at, -1):
+        board.dies_at = board.n_requests + dies_next_at if dies_next_at >= 0 else -1
+        await board.clock.sleep(31)
+        journal = Journal(store, board.clock)
+        (record,) = await journal.abandoned("discord")
+        answer = last_word(record)
+        with suppress(Killed):
+            await drawn(Journaled(reply_on(board, left=record.place), journal, record), board, [answer])
+
+    assert board.messages[min(board.messages)] == Shown(text="> Why?", buttons=Buttons.DONE)
+    assert words("\n".join(board.texts)) == words(answer.text)
+    assert all("I was restarted" not in shown for shown in board.texts[:-1])
+
+
+async def drawn(surface: Journaled, board: MemoryBoard, events: Sequence[Draft | Answer]) -> None:
+    for event in events:
+        while deferred := await surface.draw(event):
+            await board.clock.sleep(deferred.after_s)

@@ -166,7 +166,8 @@ async def test_a_message_without_words_is_refused_in_one_sentence_and_gets_no_th
 
         assert result.response is not None
         assert (result.ephemeral, result.response.content) == (True, wording.FILES_UNREAD)
-        assert at.answers(at.channel)[1].content.startswith("There is no question in that.")
+        (note,) = at.answers(at.ann.user.dm_channel)
+        assert note.content.startswith("There is no question in that.")
         assert at.channel.threads == []
 
 
@@ -323,11 +324,42 @@ async def test_once_intake_has_stopped_new_questions_are_refused_in_one_sentence
         assert result.response.content == wording.RESTARTING
 
 
-async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
-    async with scene(Bot(world=World(limiter=FakeRateLimiter(admits=0, retry_after_s=12)))) as at:
-        _, answer = at.answers(await at.ask())
+def at_the_limit() -> World:
+    return World(limiter=FakeRateLimiter(refuses_for_s=12))
 
-        assert "12 seconds" in answer.content
+
+async def test_who_asks_too_often_by_command_is_told_alone_and_the_channel_shows_nothing() -> None:
+    async with scene(Bot(world=at_the_limit())) as at:
+        result = await at.ann.slash(at.channel, "search", question=QUESTION)
+
+        assert result.ephemeral
+        assert result.response is not None
+        assert "12 seconds" in result.response.content
+        assert at.channel.threads == []
+        assert at.channel.history(viewer=at.join("bob")) == []
+
+
+async def test_who_asks_too_often_by_mention_is_told_by_direct_message() -> None:
+    async with scene(Bot(world=at_the_limit())) as at:
+        await at.ann.send(at.channel, f"{at.me} {QUESTION}")
+
+        (note,) = at.answers(at.ann.user.dm_channel)
+        assert "12 seconds" in note.content
+        assert at.answers(at.channel) == []
+        assert at.channel.threads == []
+
+
+async def test_search_again_over_the_limit_is_refused_to_whoever_pressed_alone() -> None:
+    bot = Bot()
+    async with scene(bot) as at:
+        thread = await at.ask()
+        bot.world.limiter.refuses_for_s = 12
+        result = await at.ann.click(at.answers(thread)[0], label="Search again")
+
+        assert result.ephemeral
+        assert result.response is not None
+        assert "12 seconds" in result.response.content
+        assert len(at.answers(thread)) == 2
 
 
 async def test_search_again_after_a_restart_repeats_the_question_from_the_message_alone() -> None:
@@ -340,6 +372,25 @@ async def test_search_again_after_a_restart_repeats_the_question_from_the_messag
 
         first, _, again, answer = thread.history()[-4:]
         assert first.content == again.content == f"> {QUESTION}"
+        assert answer.content.startswith(ANSWER)
+
+
+@pytest.mark.parametrize("where", ["thread", "direct message"])
+async def test_search_again_after_a_restart_works_on_replies_that_stand_in_place(where: str) -> None:
+    async with scene() as at:
+        if where == "thread":
+            thread = await at.ask("What is baked?")
+            await at.ann.send(thread, f"{at.me} {QUESTION}")
+        else:
+            await at.ann.send_dm(QUESTION)
+        place = thread if where == "thread" else at.ann.user.dm_channel
+        opening = at.answers(place)[-2]
+        await at.env.restart_bot(Bot(clock=FakeClock()).adapter().client(message_content=False))
+        await (at.ann if where == "thread" else at.ann.user).click(opening, label="Search again")
+
+        again, answer = at.answers(place)[-2:]
+        assert again.id != opening.id
+        assert again.content == f"> {QUESTION}"
         assert answer.content.startswith(ANSWER)
 
 

@@ -432,3 +432,38 @@ async def test_commands_are_told_to_discord_once_and_again_only_when_they_change
     async with connected(Bot(), commands=changed) as server:
         assert puts(server) == 1
         assert server.commands[0]["description"] == registered[0]["description"]
+
+
+async def test_who_asks_too_often_and_takes_no_direct_message_is_told_beside_the_message_for_a_moment() -> (
+    None
+):
+    bot = Bot(clock=FastClock())
+    bot.world.limiter.refuses_for_s = 12
+    async with connected(bot) as server:
+        server.faults.append(
+            Fault(method="POST", path="/channels/900/messages", status=403, body={"code": 50007}, times=9)
+        )
+        asked = await server.mention("What raises the tides?")
+        await until(lambda: server.thread_messages(CHANNEL_ID))
+        (note,) = server.thread_messages(CHANNEL_ID)
+        told = next(r.body for r in server.writes("POST") if r.path == f"/channels/{CHANNEL_ID}/messages")
+        await bot.ended(1)
+
+        assert "12 seconds" in note["content"]
+        assert told["message_reference"]["message_id"] == asked
+        assert server.thread_messages(CHANNEL_ID) == server.thread_messages(asked) == []
+
+
+async def test_search_again_over_the_limit_is_refused_in_private_with_no_answer_begun() -> None:
+    bot = Bot()
+    async with connected(bot) as server:
+        token = await server.search("What raises the tides?", private=True)
+        await bot.ended(1)
+        bot.world.limiter.refuses_for_s = 12
+        again = await server.press(server.responses[token]["@original"], "Search again")
+        await until(lambda: again in server.responses)
+
+        (refusal,) = server.responses[again].values()
+        assert "12 seconds" in refusal["content"]
+        assert refusal["flags"] & EPHEMERAL
+        assert bot.running.started == 1

@@ -12,16 +12,21 @@ from adapters.slack.connection import Patience
 from adapters.slack.pacing import RATES
 from core.asking.conversations import Conversations
 from core.asking.policy import Policy
+from core.delivering.journal import Journal, JournalLimits
+from core.delivering.recovery import Recovery, RecoveryLimits
 from core.delivering.running import RunningAnswers
 from core.providers.system_clock import SystemClock
 from tests.core.test_service import World
-from tests.fakes import FakeLanguageModel
+from tests.fakes import FakeLanguageModel, FakeStore
 from tests.servers.slack_server import APP_TOKEN, BOT_TOKEN, LIMITS, SlackServer
 
 FASTER = 100.0
 """Slack's minutes last 0.6 s here, for the bot's pace and for the server that enforces it."""
 
 PATIENCE = Patience(first_retry_s=0.02, max_retry_s=0.1, ping_s=0.1, watch_s=0.05, deaf_s=0.3, connect_s=2.0)
+
+JOURNAL = JournalLimits(lease_s=0.3, heartbeat_s=0.1)
+RECOVERY = RecoveryLimits(every_s=0.05)
 
 
 @dataclass
@@ -33,6 +38,8 @@ class Joined:
     running: RunningAnswers
     conversations: Conversations
     model: FakeLanguageModel
+    store: FakeStore
+    journal: Journal
     task: asyncio.Task[None]
 
     async def idle(self) -> None:
@@ -50,10 +57,13 @@ class Setting:
     faster: float = FASTER
     policy: Policy = field(default_factory=Policy)
     world: World = field(default_factory=World)
+    store: FakeStore = field(default_factory=lambda: FakeStore(clock=SystemClock()))
     app_token: str = APP_TOKEN
     bot_token: str = BOT_TOKEN
 
-    def adapter(self, model: FakeLanguageModel, running: RunningAnswers, kept: Conversations) -> SlackAdapter:
+    def adapter(
+        self, model: FakeLanguageModel, running: RunningAnswers, kept: Conversations, journal: Journal
+    ) -> SlackAdapter:
         clock = SystemClock()
         self.world.model = model
         self.world.clock = clock
@@ -62,6 +72,8 @@ class Setting:
             running=running,
             conversations=kept,
             policy=self.policy,
+            journal=journal,
+            store=self.store,
             clock=clock,
             config=SlackConfig(
                 bot_token=self.bot_token,
@@ -80,12 +92,16 @@ class Setting:
         running = RunningAnswers()
         kept = Conversations(SystemClock())
         async with self.slack.serving():
-            adapter = self.adapter(model, running, kept)
-            task = asyncio.get_running_loop().create_task(adapter.run())
+            journal = Journal(self.store, SystemClock(), JOURNAL)
+            adapter = self.adapter(model, running, kept, journal)
+            recovery = Recovery(journal, SystemClock(), [adapter], running=running, limits=RECOVERY)
+            loop = asyncio.get_running_loop()
+            task, *beside = map(loop.create_task, (adapter.run(), journal.run(), recovery.run()))
             try:
                 await self.slack.until(lambda: self.slack.sockets or task.done())
-                yield Joined(self.slack, adapter, running, kept, model, task)
+                yield Joined(self.slack, adapter, running, kept, model, self.store, journal, task)
                 await running.drain(finish_s=2.0, mark_s=1.0, interrupt=lambda: None)
             finally:
-                task.cancel()
-                await asyncio.wait([task])
+                for each in (task, *beside):
+                    each.cancel()
+                await asyncio.wait([task, *beside])

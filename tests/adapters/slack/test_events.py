@@ -214,7 +214,7 @@ async def test_an_answer_that_slack_does_not_take_in_time_is_tried_until_it_stan
         with capture_logs() as logs:
             asked = await bot.slack.mention(QUESTION)
             # The service has given up on it by then.
-            await bot.slack.until(lambda: any(line["event"] == "answer.undelivered" for line in logs))
+            await bot.slack.until(lambda: any(line["event"] == "answer.late" for line in logs))
             bot.slack.faults.clear()
             await bot.idle()
 

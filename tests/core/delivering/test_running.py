@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 
 from structlog.testing import capture_logs
 
@@ -75,3 +76,40 @@ async def test_draining_lets_answers_finish_then_interrupts_the_rest() -> None:
 
     assert log == ["quick finished", "interrupting", "slow cancelled"]
     assert len(running) == 0
+
+
+async def test_what_does_not_end_in_time_is_broken_off_however_often_it_goes_on() -> None:
+    async def stubborn() -> None:
+        for _ in range(3):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+    running = RunningAnswers()
+    for name in ("a", "b"):
+        running.start(name, ANN, stubborn())
+    await settle()
+
+    with capture_logs() as logs:
+        await running.drain(finish_s=0, mark_s=0.01, interrupt=lambda: None)
+
+    assert len(running) == 0
+    assert [(entry["event"], entry["count"]) for entry in logs] == [("answers.unmarked", 2)]
+
+
+async def test_an_answer_can_tell_the_end_of_its_process_from_a_stop() -> None:
+    running, known = RunningAnswers(), list[bool]()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            known.append(running.is_draining)
+
+    running.start("stopped", ANN, work())
+    running.start("interrupted", ANN, work())
+    await settle()
+    running.stop("stopped")
+    await settle()
+    await running.drain(finish_s=0, mark_s=1, interrupt=lambda: None)
+
+    assert known == [False, True]
