@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
+
+from bot.memory_watch import tree_pss_mb
 
 SAMPLE_S = 0.02
 
@@ -29,34 +30,12 @@ def main() -> None:
     assert process.stderr is not None
     process.stderr.readline()
     first_line_s = time.monotonic() - started_s
-    peak_kb = 0
+    peak_mb = 0.0
     while process.poll() is None:
-        peak_kb = max(peak_kb, sum(map(_pss_kb, _tree(process.pid))))
+        peak_mb = max(peak_mb, tree_pss_mb(process.pid))
         time.sleep(SAMPLE_S)
     print(f"first line after {first_line_s:.2f} s, all of it after {time.monotonic() - started_s:.2f} s")
-    print(f"peak {peak_kb / 1024:.0f} MB, exit code {process.returncode}")
-
-
-def _tree(root: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # it ended meanwhile
-        children.setdefault(parent, []).append(int(stat.parent.name))
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found
-
-
-def _pss_kb(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    print(f"peak {peak_mb:.0f} MB, exit code {process.returncode}")
 
 
 if __name__ == "__main__":

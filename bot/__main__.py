@@ -144,9 +144,9 @@ async def _answer_in_terminal(
         from bot.app import open_app
 
         async with open_app(settings, demo=demo, library_only=library_only) as app:
-            if not await app.embedder.is_exported():
+            if app.embedders.api is None and not await app.embedders.local.is_exported():
                 _complain("Exporting the embedding model. This happens once and takes about ten seconds.")
-                await app.embedder.prepare()
+                await app.embedders.local.prepare()
             return await app.service.handle(question, surface)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from rich.console import Console
@@ -15,8 +16,13 @@ from rich.text import Text
 
 from bot.app import App, open_app
 from bot.settings import Settings, masked
-from core.errors import DependencyError
-from core.ports import LanguageModel, SearchProvider
+from core.answering.models import GuardedModel
+from core.errors import DependencyError, ModelFailed, SearchFailed
+from core.ports import Embedder, Store
+from core.providers.search.json_api import JsonSearch
+from core.resilience.breaker import BreakerState, CircuitBreaker
+from core.resilience.deadline import Deadline
+from core.searching.engines import Engine
 from core.types import Completion, Document, MessageRole, Passage, Prompt, PromptMessage
 
 LIMIT_S: Final = 30.0
@@ -55,10 +61,12 @@ async def run_checks(settings: Settings, console: Console) -> bool:
 
 async def _findings(app: App) -> Sequence[Finding]:
     checks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
-        *((provider.name, lambda provider=provider: _search(provider)) for provider in app.providers),
-        ("Language model", lambda: _model(app.model)),
-        ("Embedding model", lambda: _embedding(app)),
+        *((engine.name, lambda engine=engine: _search(engine)) for engine in app.engines),
+        *_model_checks(app),
+        *([("Embedding API", lambda: _embedding(api))] if (api := app.embedders.api) else []),
+        ("Embedding model", lambda: _embedding(app.embedders.local)),
         ("Library", lambda: _library(app)),
+        ("Redis" if app.stores.shared else "Store", lambda: _store(app.stores.lasting)),
         ("Page reader", lambda: _extraction(app)),
     ]
     async with asyncio.TaskGroup() as group:
@@ -78,30 +86,65 @@ async def _finding(name: str, check: Callable[[], Awaitable[str]]) -> Finding:
     return Finding(name=name, well=True, said=f"{said} ({(time.monotonic() - started_s) * 1000:.0f} ms)")
 
 
-async def _search(provider: SearchProvider) -> str:
-    hits = await provider.search("weather", limit=3)
-    return f"{len(hits)} hits"
+async def _search(engine: Engine) -> str:
+    try:
+        hits = await engine.search("weather", limit=3, deadline=Deadline.after(LIMIT_S))
+    except SearchFailed as failure:
+        raise SearchFailed(engine.name, f"{failure.reason}{_state(engine)}") from failure
+    return f"{len(hits)} hits{_state(engine)}"
 
 
-async def _model(model: LanguageModel | None) -> str:
-    if model is None:
-        return "none is set up: answers are whole sentences from the sources; set OPENROUTER_API_KEY"
-    async with aclosing(model.stream(_PROMPT)) as stream:
-        async for piece in stream:
-            if isinstance(piece, Completion):
-                return f"{piece.model} answers"
+def _state(engine: Engine) -> str:
+    """What is not as it should be: keys that rest, a breaker that is not closed."""
+    said = []
+    if isinstance(engine.provider, JsonSearch) and len(keys := engine.provider.keys) > 1 and keys.resting:
+        said.append(f"{keys.resting} of {len(keys)} keys resting")
+    return "".join(f", {part}" for part in said) + _breaker(engine.guard.breaker)
+
+
+def _breaker(breaker: CircuitBreaker) -> str:
+    """Nothing of one that is closed."""
+    if breaker.state is BreakerState.CLOSED:
+        return ""
+    return f", circuit breaker {breaker.state.replace('_', ' ')}"
+
+
+def _model_checks(app: App) -> Sequence[tuple[str, Callable[[], Awaitable[str]]]]:
+    if not app.models.each:
+        return [("Language model", _no_model)]
+    return [("Language model", partial(_model, model)) for model in app.models.each]
+
+
+async def _no_model() -> str:
+    return "none is set up: answers are whole sentences from the sources; set OPENROUTER_API_KEY"
+
+
+async def _model(model: GuardedModel) -> str:
+    try:
+        async with aclosing(model.stream(_PROMPT, Deadline.after(LIMIT_S))) as stream:
+            async for piece in stream:
+                if isinstance(piece, Completion):
+                    return f"{piece.model} answers{_breaker(model.breaker)}"
+    except ModelFailed as failure:
+        raise ModelFailed(f"{model.name} {failure.reason}{_breaker(model.breaker)}") from failure
     return "no answer"
 
 
-async def _embedding(app: App) -> str:
-    vectors = await app.embedder.embed(["One sentence."])
-    return f"{app.embedder.model}, {vectors.shape[1]} dimensions"
+async def _embedding(embedder: Embedder) -> str:
+    vectors = await embedder.embed(["One sentence."])
+    return f"{embedder.model}, {vectors.shape[1]} dimensions"
 
 
 async def _library(app: App) -> str:
     await app.scoring.lexical_scores("sentence", [_PASSAGE])
-    await app.pages.find("sentence", None, limit=1)
+    await app.embedders.pages.find("sentence", None, limit=1)
     return "opens and searches"
+
+
+async def _store(store: Store) -> str:
+    await store.put({"check:probe": b"."}, ttl_s=LIMIT_S)
+    kept = await store.get(["check:probe"])
+    return "keeps and finds" if kept == [b"."] else "lost what was just put there"
 
 
 async def _extraction(app: App) -> str:

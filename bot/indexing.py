@@ -69,7 +69,7 @@ async def index_places(settings: Settings, places: Sequence[str], console: Conso
                     if indexed.result is Result.FAILED:
                         progress.console.print(Text(f"{indexed.url}: {indexed.reason}"), soft_wrap=True)
                     progress.advance(task)
-        await app.pages.maintain()
+        await app.embedders.pages.maintain()
     console.print(", ".join(f"{counts[result]} {result.value}" for result in Result))
     return bool(urls) and not counts[Result.FAILED]
 
@@ -77,20 +77,20 @@ async def index_places(settings: Settings, places: Sequence[str], console: Conso
 async def forget_places(settings: Settings, places: Sequence[str], console: Console) -> bool:
     """Takes them out, with all that lies beneath; True if there was anything. Raises LibraryFailed."""
     async with open_app(settings) as app:
-        removed = await app.pages.remove([_url(place) for place in places])
+        removed = await app.embedders.pages.remove([_url(place) for place in places])
     console.print(f"{removed} forgotten")
     return removed > 0
 
 
 async def _index_batch(app: App, urls: Sequence[str]) -> Sequence[Indexed]:
-    kept = await app.pages.pages(urls)
+    kept = await app.embedders.pages.pages(urls)
     known = {page.requested_url: page for page in kept} | {page.page.url: page for page in kept}
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_read(app, url, known.get(url))) for url in urls]
     results = [task.result() for task in tasks]
     pages = [result.page for result in results if result.page is not None]
     passages = [passage for page in pages for passage in await asyncio.to_thread(split_page, page.page)]
-    await app.recalling.embed([passage.embedded_text for passage in passages])
+    await app.embedders.recalling.embed([passage.embedded_text for passage in passages])
     await app.keeping.keep(pages)
     return results
 

@@ -8,12 +8,15 @@ from bot.app import App
 from bot.settings import Settings
 from core.asking.conversations import Conversations
 from core.asking.policy import Policy
+from core.asking.seen import Seen
+from core.delivering.journal import Journal
+from core.delivering.recovery import Reopener
 from core.delivering.running import RunningAnswers
 from core.types import AskerId
 
 
-class ChatAdapter(Protocol):
-    """One chat platform."""
+class ChatAdapter(Reopener, Protocol):
+    """One chat platform, with the replies that were left there."""
 
     name: str
 
@@ -29,7 +32,12 @@ def any_platform(settings: Settings) -> bool:
 
 
 def chat_adapters(
-    settings: Settings, *, app: App, running: RunningAnswers, conversations: Conversations
+    settings: Settings,
+    *,
+    app: App,
+    running: RunningAnswers,
+    conversations: Conversations,
+    journal: Journal,
 ) -> list[ChatAdapter]:
     """Those that are set up."""
     adapters: list[ChatAdapter] = []
@@ -47,6 +55,8 @@ def chat_adapters(
                 running=running,
                 conversations=conversations,
                 policy=_slack_policy(settings),
+                journal=journal,
+                store=app.stores.forgiving,
                 clock=app.clock,
             )
         )
@@ -65,6 +75,8 @@ def chat_adapters(
                 running=running,
                 conversations=conversations,
                 policy=_discord_policy(settings),
+                seen=Seen(app.stores.forgiving, app.clock),
+                journal=journal,
                 clock=app.clock,
             )
         )

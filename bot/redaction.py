@@ -23,6 +23,7 @@ _SECRET_FORMS: Final = re.compile(
     \b(?:xox[a-z]|xapp)-[\w-]+                      # Slack
     | \bsk-[\w-]{8,}                                # OpenAI, OpenRouter
     | \b[\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,}        # Discord
+    | \baW50ZXJhY3Rpb246[\w-]{8,}=*                 # Discord's for one interaction: Base64 of "interaction:…"
     | (?<=\bBearer\s)[^\s"',;]+
     | (?<=://)[^/\s:@"']*:[^/\s@"']*(?=@)           # user and password in a URL
     """,

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 
 import structlog
 
 from core.answering.answering import Answering
-from core.asking.limits import Admission
+from core.asking.limits import Admission, Allowance
+from core.asking.line import Line
+from core.asking.sharing import SharedQuestions, Show
 from core.delivering.delivery import Delivery
-from core.errors import QuestionError, RateLimited
+from core.errors import Busy, QuestionError, RateLimited
 from core.ports import Clock, ReplySurface
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
 from core.tracing import Trace
-from core.types import Answer, Notice, NoticeKind, Outcome, Question
+from core.types import Answer, AskerId, Notice, NoticeKind, Outcome, Progress, Question, Stage
 
 log = structlog.get_logger(__name__)
 
 
 class QuestionService:
-    """question_s: from admission to the last word. final_draw_s: what drawing that may take."""
+    """line: for a place to work in. question_s: from admission to the last word.
+
+    final_draw_s: what drawing that may take.
+    """
 
     def __init__(
         self,
@@ -30,12 +35,15 @@ class QuestionService:
         admission: Admission,
         answering: Answering,
         clock: Clock,
+        line: Line | None = None,
         question_s: float = 60.0,
         final_draw_s: float = 10.0,
     ) -> None:
         self._admission = admission
         self._answering = answering
         self._clock = clock
+        self._line = line or Line()
+        self._shared = SharedQuestions()
         self._question_s = question_s
         self._interrupting = False
         self._final_draw_s = final_draw_s
@@ -44,8 +52,32 @@ class QuestionService:
         """From now on a question that is cancelled was not stopped by a person but by the process's end."""
         self._interrupting = True
 
+    async def left(self, asker: AskerId, channel: str, workspace: str) -> Allowance:
+        """What this person may still ask there, by the names a Question would have; nothing is counted."""
+        return await self._admission.left(asker, channel, workspace)
+
     async def handle(self, question: Question, surface: ReplySurface) -> Answer:
-        """Draws exactly one Answer, whatever happens, and returns it.
+        """Admits and answers, where a refusal may stand on the reply like an answer."""
+        try:
+            await self.admit(question)
+        except QuestionError as refusal:
+            answer = refused(refusal)
+            await self._finish(Delivery(surface, self._clock), answer)
+            return answer
+        return await self.answer(question, surface)
+
+    async def admit(self, question: Question) -> None:
+        """Counts it. Raises QuestionError, whose message is for the asker alone: there is no reply then."""
+        try:
+            self._line.check()
+            await self._admission.admit(question)
+        except QuestionError as refusal:
+            with _named(question):
+                _log_handled(question, refused(refusal), Trace())
+            raise
+
+    async def answer(self, question: Question, surface: ReplySurface) -> Answer:
+        """Of a question that was admitted: draws exactly one Answer, whatever happens, and returns it.
 
         Cancelled, it draws what there is, marked as stopped, and raises CancelledError. A bug is
         apologised for, logged and raised.
@@ -60,7 +92,7 @@ class QuestionService:
             in_flight_s=self._final_draw_s / 2,
         )
         answer = _cut_short(delivery, Outcome.FAILED, NoticeKind.BUG)
-        with structlog.contextvars.bound_contextvars(question_id=question.id, platform=question.platform):
+        with _named(question):
             try:
                 answer = await self._answer(question, delivery, limit, trace)
             except asyncio.CancelledError:
@@ -81,20 +113,27 @@ class QuestionService:
     ) -> Answer:
         with trace.stage("total"):
             try:
-                await self._admission.admit(question)
                 async with delivery.drawing(), limit:
-                    return await self._answering.answer(
-                        question,
-                        show=delivery.show,
-                        deadline=Deadline.after(self._question_s),
-                        trace=trace,
-                    )
+                    return await self._work(question, delivery.show, trace)
             except QuestionError as refusal:
-                return _refused(refusal)
+                return refused(refusal)
             except TimeoutError:
                 if delivery.lost:
                     return _cut_short(delivery, Outcome.CANCELLED, NoticeKind.STOPPED)
                 return _cut_short(delivery, Outcome.FAILED, NoticeKind.TOOK_TOO_LONG)
+
+    async def _work(self, question: Question, show: Show, trace: Trace) -> Answer:
+        deadline = Deadline.after(self._question_s)
+
+        async def work(show_all: Show) -> Answer:
+            def moved(before: int, waiting: int) -> None:
+                show_all(Progress(stage=Stage.WAITING, done=before, total=waiting))
+
+            async with self._line.place(moved):
+                trace.mark("waited")
+                return await self._answering.answer(question, show=show_all, deadline=deadline, trace=trace)
+
+        return await self._shared.answer(question, show=show, work=work)
 
     def _cancelled(self, delivery: Delivery) -> Answer:
         if self._interrupting:
@@ -108,7 +147,8 @@ class QuestionService:
         except TimeoutError:
             drawn = False
         if not drawn:
-            log.error("answer.undelivered", outcome=answer.outcome.value)
+            # The surface's owner may go on trying: whether it gives up, it says itself.
+            log.warning("answer.late", outcome=answer.outcome.value, lost=delivery.lost)
 
 
 def _end(limit: asyncio.Timeout) -> None:
@@ -117,10 +157,16 @@ def _end(limit: asyncio.Timeout) -> None:
         limit.reschedule(0)
 
 
-def _refused(refusal: QuestionError) -> Answer:
+def _named(question: Question) -> AbstractContextManager[None]:
+    """Every log line inside says which question it belongs to."""
+    return structlog.contextvars.bound_contextvars(question_id=question.id, platform=question.platform)
+
+
+def refused(refusal: QuestionError) -> Answer:
+    """The refusal as an answer, where there is a reply that can say it."""
     if isinstance(refusal, RateLimited):
         return Answer(outcome=Outcome.RATE_LIMITED, text=str(refusal), retry_after_s=refusal.retry_after_s)
-    return Answer(outcome=Outcome.REFUSED, text=str(refusal))
+    return Answer(outcome=Outcome.BUSY if isinstance(refusal, Busy) else Outcome.REFUSED, text=str(refusal))
 
 
 def _cut_short(delivery: Delivery, outcome: Outcome, kind: NoticeKind) -> Answer:

@@ -99,8 +99,12 @@ def test_web_requests_are_made_by_the_guarded_fetcher_and_to_apis_that_we_chose_
     }
 
     assert "core/providers/web/fetcher.py" in makers
-    assert makers <= {"core/providers/web/fetcher.py", "bot/app.py", "adapters/slack/adapter.py"}
-    assert other_clients <= {"core/providers/openai_model.py", "core/providers/search/duckduckgo.py"}
+    assert makers <= {"core/providers/web/fetcher.py", "bot/search_engines.py", "adapters/slack/adapter.py"}
+    assert other_clients <= {
+        "core/providers/embedding/api.py",
+        "core/providers/openai_api.py",
+        "core/providers/search/duckduckgo.py",
+    }
 
 
 def test_the_slack_manifest_is_valid_yaml_and_keeps_to_slacks_limits() -> None:

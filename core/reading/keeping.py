@@ -14,6 +14,7 @@ from core.errors import LibraryFailed
 from core.ports import Clock, PageStore, RememberingEmbedder
 from core.reading.ageing import FRESH
 from core.reading.passages import split_page
+from core.reading.shared_pages import SharedPages
 from core.types import KeptPage, Passage
 
 log = structlog.get_logger(__name__)
@@ -34,12 +35,22 @@ TENDED_EVERY_S: Final = 3600.0
 
 
 class Keeping:
-    """`run` writes; without it nothing is kept until `flush`. Belongs to one event loop."""
+    """`run` writes; without it nothing is kept until `flush`. Belongs to one event loop.
+
+    shared: what other processes read; None where there are none.
+    """
 
     def __init__(
-        self, library: PageStore, embedder: RememberingEmbedder, clock: Clock, *, fresh: timedelta = FRESH
+        self,
+        library: PageStore,
+        embedder: RememberingEmbedder,
+        clock: Clock,
+        *,
+        shared: SharedPages | None = None,
+        fresh: timedelta = FRESH,
     ) -> None:
         self._library = library
+        self._shared = shared
         self._embedder = embedder
         self._clock = clock
         self._fresh = fresh
@@ -50,15 +61,23 @@ class Keeping:
         self._questions = 0
 
     async def recall(self, urls: Sequence[str]) -> Mapping[str, KeptPage]:
-        """What the library has of these, by the URL asked for. A library that fails has nothing."""
+        """What was read of these before, by the URL asked for. A library that fails has nothing."""
+        waiting = [page for page in self._waiting.values() if page.requested_url in urls]
+        kept = [*await self._in_library(urls), *waiting]
+        by_url = {page.requested_url: page for page in kept} | {page.page.url: page for page in kept}
+        known = {url: by_url[url] for url in urls if url in by_url}
+        stale = [url for url in urls if url not in known or not self.is_fresh(known[url])]
+        if self._shared and stale:
+            known |= await self._shared.get(stale)
+        return known
+
+    async def _in_library(self, urls: Sequence[str]) -> Sequence[KeptPage]:
         try:
             async with asyncio.timeout(RECALL_LIMIT_S):
-                kept = await self._library.pages(urls)
+                return await self._library.pages(urls)
         except (LibraryFailed, TimeoutError) as error:
             log.warning("library.not_asked", reason=str(error) or "took too long")
-            return {}
-        by_url = {page.requested_url: page for page in kept} | {page.page.url: page for page in kept}
-        return {url: by_url[url] for url in urls if url in by_url}
+            return ()
 
     def is_fresh(self, kept: KeptPage) -> bool:
         return self._clock.now() - kept.read_at < self._fresh
@@ -107,6 +126,8 @@ class Keeping:
         """Cancelled, it leaves all pages waiting: written twice is better than not at all."""
         batch = dict(self._waiting)
         self._noted.clear()
+        if self._shared and batch:
+            await self._shared.put(list(batch.values()))
         try:
             if batch:
                 await self.keep(list(batch.values()))

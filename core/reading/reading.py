@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -13,7 +14,8 @@ import structlog
 from core.errors import PageFailed, PageFailure
 from core.ports import Clock, Extractor, Fetcher
 from core.reading.keeping import Keeping
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
+from core.resilience.flights import Flights
 from core.types import Document, KeptPage, Page, PageKind, SearchHit
 
 log = structlog.get_logger(__name__)
@@ -108,6 +110,7 @@ class Reading:
         self._keeping = keeping
         self._clock = clock
         self._limits = limits or ReadingLimits()
+        self._reads: Flights[KeptPage] = Flights()
 
     @asynccontextmanager
     async def question(self) -> AsyncGenerator[StartRead]:
@@ -193,7 +196,7 @@ class Reading:
     ) -> None:
         """old: what the library has of it, which has to be asked for anew."""
         try:
-            new = await self._live(url, old)
+            new = await self._reads.share(url, partial(self._live, url, old))
         except PageFailed as failure:
             log.info("page.skipped", reason=failure.reason.value, detail=str(failure))
             results.put_nowait((url, failure.reason))

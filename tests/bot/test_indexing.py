@@ -46,7 +46,8 @@ async def index(settings: Settings, *places: str) -> tuple[bool, str]:
 
 async def kept(settings: Settings, *paths: Path) -> dict[str, KeptPage]:
     async with open_app(settings) as app:
-        return {page.page.url: page for page in await app.pages.pages([path.as_uri() for path in paths])}
+        kept = await app.embedders.pages.pages([path.as_uri() for path in paths])
+        return {page.page.url: page for page in kept}
 
 
 async def test_a_folder_is_indexed_with_all_it_holds_that_can_be_read(

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bot.settings import OPENROUTER_URL, Settings, cgroup_limit_mb, load_settings, masked
+from bot.settings import OPENROUTER_URL, Settings, cgroup_limit_mb, keys_of, load_settings, masked
 from core.errors import SettingsError
 
 ENV_EXAMPLE = Path(__file__).parents[2] / ".env.example"
 NAMES = [name.upper() for name in Settings.model_fields]
 SECRETS = [
     "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "DISCORD_TOKEN",
-    "SERPER_API_KEY", "OPENROUTER_API_KEY", "LLM_API_KEY", "SENTRY_DSN",
+    "SERPER_API_KEY", "BRAVE_API_KEY", "TAVILY_API_KEY", "SERPAPI_API_KEY",
+    "OPENROUTER_API_KEY", "LLM_API_KEY", "EMBEDDING_API_KEY", "REDIS_URL", "SENTRY_DSN",
 ]  # fmt: skip
 CANARY = "canary-3f9a-secret"
 
@@ -109,9 +110,67 @@ def test_a_problem_never_repeats_the_value(name: str) -> None:
     assert CANARY not in f"{caught.value!r}{caught.value.__cause__!r}{caught.value.__context__!r}"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1",
+        "redis://",
+        "redis://host:port",
+        "redis://host:0",
+        "redis://h/a",
+        "redis://h/0#1",
+        "//h",
+    ],
+)
+def test_what_is_no_address_of_a_redis_is_refused(url: str) -> None:
+    (problem,) = problems(REDIS_URL=url)
+    assert problem.startswith("REDIS_URL must be a URL such as redis://:PASSWORD@HOST:6379/0")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://localhost", "rediss://:p%40ss@ec2.example.com:12345", "redis://user:pass@[::1]:6379/15"]
+)
+def test_the_address_of_a_redis_is_taken_as_it_is(url: str) -> None:
+    assert load(REDIS_URL=url).redis_url.get_secret_value() == url
+
+
 def test_another_server_needs_its_model_named() -> None:
     assert problems(LLM_BASE_URL="http://127.0.0.1:11434/v1") == (
         "LLM_MODEL must name a model that LLM_BASE_URL serves",
+    )
+
+
+def test_models_are_tried_in_the_order_given_and_each_once() -> None:
+    assert load(LLM_MODEL=" a/b , c ,, a/b").llm_models == ("a/b", "c")
+    assert load().llm_models == ("openrouter/auto",)
+    assert problems(LLM_BASE_URL="http://127.0.0.1:11434/v1", LLM_MODEL=" , ") == (
+        "LLM_MODEL must name a model that LLM_BASE_URL serves",
+    )
+
+
+def test_money_can_be_limited_only_where_prices_are_known() -> None:
+    other = {"LLM_BASE_URL": "http://127.0.0.1:11434/v1", "LLM_MODEL": "m"}
+    assert problems(LLM_USD_PER_DAY="2", **other) == (
+        "LLM_USD_PER_DAY needs LLM_USD_PER_MILLION_TOKENS: only OpenRouter states what an answer cost",
+    )
+    assert load(LLM_USD_PER_DAY="2").model_prices is None
+    prices = load(LLM_USD_PER_DAY="2.5", LLM_USD_PER_MILLION_TOKENS="0.15, 0.60", **other)
+    assert (prices.llm_usd_per_day, prices.model_prices) == (2.5, (0.15, 0.6))
+
+
+@pytest.mark.parametrize("prices", ["0.15", "0.15;0.60", "-1,2", "a,b", "1,2,3"])
+def test_prices_are_two_numbers(prices: str) -> None:
+    assert problems(LLM_USD_PER_MILLION_TOKENS=prices) == (
+        "LLM_USD_PER_MILLION_TOKENS must be two prices, for input and output, such as 0.15,0.60",
+    )
+
+
+@pytest.mark.parametrize(
+    "half", [{"EMBEDDING_API_URL": "http://127.0.0.1:1/v1"}, {"EMBEDDING_API_MODEL": "m"}]
+)
+def test_an_embedding_api_is_its_address_and_a_model(half: dict[str, str]) -> None:
+    assert problems(**half) == (
+        "EMBEDDING_API_MODEL and EMBEDDING_API_URL belong together: set both or neither",
     )
 
 
@@ -143,8 +202,13 @@ def test_no_secret_is_in_a_repr_or_in_what_check_prints() -> None:
         SLACK_APP_TOKEN=f"xapp-{CANARY}",
         DISCORD_TOKEN=f"{CANARY}0",
         SERPER_API_KEY=f"{CANARY}1",
+        BRAVE_API_KEY=f"{CANARY}4,{CANARY}5",
+        TAVILY_API_KEY=f"{CANARY}6",
+        SERPAPI_API_KEY=f"{CANARY}7",
         OPENROUTER_API_KEY=f"{CANARY}2",
         LLM_API_KEY=f"{CANARY}2",
+        EMBEDDING_API_KEY=f"{CANARY}4",
+        REDIS_URL=f"redis://:{CANARY}4@127.0.0.1:6379",
         SENTRY_DSN=f"https://{CANARY}3@example.com/1",
     )
     assert CANARY not in f"{settings!r}{settings}{masked(settings)}"
@@ -248,3 +312,42 @@ def test_slacks_tokens_come_together_and_in_their_own_places() -> None:
 def test_an_admin_who_is_nobody_and_a_gateway_that_is_none_are_named() -> None:
     lines = problems(ADMINS="ann", DISCORD_GATEWAY_URL="https://gateway.example")
     assert [line.split()[0] for line in lines] == ["DISCORD_GATEWAY_URL", "ADMINS"]
+
+
+def test_the_engines_that_are_set_up_are_asked_in_their_order() -> None:
+    assert load().search_engines == ("duckduckgo",)
+    assert load(TAVILY_API_KEY="a-key", SERPER_API_KEY="b-key").search_engines == (
+        "serper", "tavily", "duckduckgo",
+    )  # fmt: skip
+    assert load(
+        SEARXNG_URL="http://127.0.0.1:8888", BRAVE_API_KEY="a-key", SEARCH_ORDER=" SearXNG, duckduckgo,brave,"
+    ).search_engines == ("searxng", "duckduckgo", "brave")
+    assert load(SERPAPI_API_KEY="a-key", SEARCH_ORDER="serpapi").search_engines == ("serpapi",)
+
+
+@pytest.mark.parametrize("order", ["google", "serper,google", ","])
+def test_an_order_of_unknown_engines_names_the_choices(order: str) -> None:
+    (problem,) = problems(SEARCH_ORDER=order)
+    assert problem.startswith("SEARCH_ORDER must name search engines, with commas between: ")
+    assert problem.endswith(": serper, brave, tavily, serpapi, searxng, duckduckgo")
+
+
+def test_an_order_in_which_nobody_can_be_asked_is_a_problem() -> None:
+    assert problems(SEARCH_ORDER="serper,searxng") == (
+        "SEARCH_ORDER names no engine that is set up: set the key of one, or add duckduckgo",
+    )
+    assert problems(SEARCH_ORDER="serper", SERPER_API_KEY="two words") == (
+        "SERPER_API_KEY must be one word of printable ASCII: copy it again",
+    )
+
+
+def test_several_keys_of_an_engine_stand_between_commas() -> None:
+    settings = load(BRAVE_API_KEY=" one-key, another-key,,one-key")
+    assert keys_of(settings.brave_api_key) == ("one-key", "another-key")
+    assert settings.secret_values == ("one-key,another-key", "one-key", "another-key")
+    assert keys_of(settings.serper_api_key) == ()
+
+
+def test_serpapi_asks_one_of_two_engines() -> None:
+    assert load(SERPAPI_ENGINE="Bing").serpapi_engine == "bing"
+    assert problems(SERPAPI_ENGINE="yahoo") == ("SERPAPI_ENGINE must be 'google' or 'bing'",)

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from core.answering.answering import Answering
 from core.answering.extractive import ExtractiveAnswer
 from core.answering.writing import Writing
-from core.asking.limits import Admission
+from core.asking.limits import Admission, QuotaRules
 from core.asking.planning import Planning
 from core.errors import SurfaceFailed
 from core.ports import Clock, LanguageModel, SearchProvider
@@ -20,7 +20,6 @@ from core.ranking.ranking import Ranking
 from core.reading.passages import split_page
 from core.reading.reading import Reading
 from core.searching.library import LibrarySearch
-from core.searching.search import Search
 from core.service import QuestionService
 from core.types import (
     Answer,
@@ -53,6 +52,7 @@ from tests.fakes import (
     FakeReplySurface,
     FakeSearchProvider,
     fake_keeping,
+    fake_search,
 )
 
 TIDES = "Tides\n\nThe moon raises the tides. The sun raises smaller ones of its own. They follow the moon."
@@ -94,6 +94,7 @@ class World:
     )
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     limiter: FakeRateLimiter = field(default_factory=FakeRateLimiter)
+    rules: QuotaRules = field(default_factory=lambda: QuotaRules(per_minute=1_000))
     library: FakeLibrary = field(default_factory=FakeLibrary)
     store: FakePageStore = field(default_factory=FakePageStore)
     question_s: float = 5.0
@@ -103,14 +104,14 @@ class World:
     def service(self) -> QuestionService:
         answering = Answering(
             planning=Planning(self.model, limit_s=0.05),
-            search=Search(self.providers, library=LibrarySearch(self.store, self.embedder)),
+            search=fake_search(self.providers, library=LibrarySearch(self.store, self.embedder)),
             reading=Reading(self.fetcher, FakeExtractor(), fake_keeping(self.store), FakeClock()),
             embedder=self.embedder,
             ranking=Ranking(library=self.library, fallback=FakeLibrary(), embedder=self.embedder),
             writing=Writing(self.model, ExtractiveAnswer(self.embedder)),
         )
         return QuestionService(
-            admission=Admission(self.limiter, max_question_chars=200),
+            admission=Admission(self.limiter, max_question_chars=200, rules=self.rules),
             answering=answering,
             clock=self.clock,
             question_s=self.question_s,
@@ -207,7 +208,7 @@ async def test_a_skipped_engine_is_said_under_the_answer() -> None:
     answer, _ = await World(providers=providers).ask()
 
     assert [(notice.kind, notice.detail) for notice in answer.notices] == [
-        (NoticeKind.SEARCH_SKIPPED, "One is over its quota")
+        (NoticeKind.SEARCH_SKIPPED, "One is over its quota; results are from Fake")
     ]
 
 
@@ -300,7 +301,7 @@ async def test_a_refused_question_gets_one_sentence_and_no_work() -> None:
 
 
 async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
-    answer, _ = await World(limiter=FakeRateLimiter(admits=0, retry_after_s=12)).ask()
+    answer, _ = await World(limiter=FakeRateLimiter(refuses_for_s=12)).ask()
 
     assert (answer.outcome, answer.retry_after_s) == (Outcome.RATE_LIMITED, 12)
 
@@ -389,7 +390,7 @@ async def test_a_surface_that_never_takes_the_answer_does_not_hold_the_question_
     with capture_logs() as logs:
         await World().service().handle(question(), DeafSurface())
 
-    assert "answer.undelivered" in [entry["event"] for entry in logs]
+    assert "answer.late" in [entry["event"] for entry in logs]
 
 
 async def test_when_no_engine_can_be_asked_kept_pages_answer_and_the_reader_is_told() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.serper_server import serper_server
+from tests.servers.search_api_server import search_api_server
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 
@@ -104,7 +104,7 @@ async def test_every_bad_setting_is_named_at_once_without_its_value() -> None:
 
 
 async def test_ctrl_c_stops_within_a_second_and_leaves_no_child() -> None:
-    async with serper_server() as server:
+    async with search_api_server() as server:
         server.delay_s = 60
         process = await start("ask", "why?", SERPER_API_KEY="key-key-key", SERPER_URL=server.url)
         await server.asked.wait()

@@ -39,7 +39,7 @@ BLIND_PIECES = (
 async def demo_app(tmp_path: Path, **environ: str) -> AsyncIterator[App]:
     settings = load_settings({"LIBRARY_URI": str(tmp_path / "library"), **environ}, env_file=None)
     async with open_app(settings, demo=True) as app:
-        await app.embedder.prepare()
+        await app.embedders.local.prepare()
         yield app
 
 

@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.adapters.discord.harness import until
 from tests.e2e.test_commands import NOWHERE, processes_of_session, run, start
@@ -28,19 +29,20 @@ class Both:
         return self.process.returncode, output.decode()
 
 
-def environ(slack: SlackServer, discord: DiscordServer) -> dict[str, str]:
+def environ(slack: SlackServer, discord: DiscordServer, cache: Path) -> dict[str, str]:
     return {
         "SLACK_BOT_TOKEN": BOT_TOKEN, "SLACK_APP_TOKEN": APP_TOKEN, "SLACK_API_URL": f"{slack.url}/api",
         "DISCORD_TOKEN": DISCORD_TOKEN, "DISCORD_API_URL": f"{discord.url}/api/v10",
         "DISCORD_GATEWAY_URL": discord.url.replace("http", "ws") + "/gw",
         "HTTPS_PROXY": "", "HTTP_PROXY": "",  # Slack's SDK takes them for loopback too
+        "CACHE_DIR": str(cache),
     }  # fmt: skip
 
 
 @asynccontextmanager
-async def bot_on_both(**more: str) -> AsyncIterator[Both]:
+async def bot_on_both(cache: Path, **more: str) -> AsyncIterator[Both]:
     async with SlackServer().serving() as slack, discord_server() as discord:
-        process = await start("run", "--demo", **environ(slack, discord), **more)
+        process = await start("run", "--demo", **environ(slack, discord, cache), **more)
         try:
             await discord.ready()
             await until(lambda: slack.sockets, limit_s=20)
@@ -51,8 +53,8 @@ async def bot_on_both(**more: str) -> AsyncIterator[Both]:
                 await process.communicate()
 
 
-async def test_a_question_on_each_platform_is_answered_and_a_signal_ends_the_bot() -> None:
-    async with bot_on_both() as both:
+async def test_a_question_on_each_platform_is_answered_and_a_signal_ends_the_bot(cache: Path) -> None:
+    async with bot_on_both(cache) as both:
         asked = await both.slack.mention(f"<@UBOT> {QUESTION}")
         await both.discord.mention(QUESTION)
         await until(
@@ -69,11 +71,11 @@ async def test_a_question_on_each_platform_is_answered_and_a_signal_ends_the_bot
     assert processes_of_session(both.process.pid) == []
 
 
-async def test_an_answer_in_work_at_the_end_is_marked_and_nothing_is_left_thinking() -> None:
+async def test_an_answer_in_work_at_the_end_is_marked_and_nothing_is_left_thinking(cache: Path) -> None:
     async with openai_server(pieces=["Heat pumps work [1]. "]) as model:
         model.ending = "stall"
         settings = {"LLM_BASE_URL": model.url, "LLM_MODEL": "m", "LLM_API_KEY": "k"}
-        async with bot_on_both(**settings) as both:
+        async with bot_on_both(cache, **settings) as both:
             asked = await both.slack.mention(f"<@UBOT> {QUESTION}")
             await until(
                 lambda: any("Heat pumps work" in m.shown for m in both.slack.thread(asked.ts)), limit_s=30
@@ -89,9 +91,9 @@ async def test_an_answer_in_work_at_the_end_is_marked_and_nothing_is_left_thinki
     assert "restarted" in shown or "broke off" in shown
 
 
-async def test_one_platform_that_refuses_the_bot_leaves_the_other_alone() -> None:
+async def test_one_platform_that_refuses_the_bot_leaves_the_other_alone(cache: Path) -> None:
     async with SlackServer().serving() as slack, discord_server() as discord:
-        process = await start("run", "--demo", **environ(slack, discord) | {"DISCORD_TOKEN": "wrong"})
+        process = await start("run", "--demo", **environ(slack, discord, cache) | {"DISCORD_TOKEN": "wrong"})
         await until(lambda: slack.sockets, limit_s=20)
         asked = await slack.mention(f"<@UBOT> {QUESTION}")
         await until(lambda: any("Sources" in str(m.all_blocks) for m in slack.thread(asked.ts)), limit_s=30)

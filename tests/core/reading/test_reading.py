@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from core.errors import PageFailed, PageFailure
 from core.reading.reading import Reading, ReadingLimits, ReadPages
-from core.resilience import Deadline
+from core.resilience.deadline import Deadline
 from core.types import Document, KeptPage, Page, PageKind, SearchHit, Validators
 from tests.fakes import FakeClock, FakeExtractor, FakeFetcher, FakePageStore, fake_keeping
 
@@ -234,3 +234,18 @@ async def test_a_page_its_server_calls_unchanged_is_fresh_again() -> None:
     assert kinds(pages) == [("kept a", PageKind.HTML)]
     assert pages.recalled == {}
     assert store.kept[url("a")].read_at == FakeClock().now()
+
+
+async def test_a_page_that_two_questions_want_at_once_is_fetched_once() -> None:
+    fetcher = FakeFetcher({url("a"): document("a")}, delays_s={url("a"): 0.01})
+    reading = Reading(fetcher, FakeExtractor(), fake_keeping(), FakeClock(), QUICK)
+
+    async def ask() -> ReadPages:
+        async with reading.question() as start:
+            return await reading.read(
+                [hit("a")], asked_urls=(), start=start, deadline=Deadline.after(5), watcher=Watcher()
+            )
+
+    results = await asyncio.gather(ask(), ask())
+    assert [kinds(result) for result in results] == [[("a", PageKind.TEXT)]] * 2
+    assert fetcher.fetched == [url("a")]
