@@ -1,4 +1,6 @@
 # make demo    a question through every stage, without keys or network
+# make chaos   things break one after another, and the bot answers
+# make soak    questions for MINUTES: does anything grow?
 # make test    all tests
 # make check   what must be green before a commit
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -13,7 +15,7 @@ TORCH_INDEX := $(if $(PIP_FIND_LINKS),,--index-url https://download.pytorch.org/
 
 export Q
 
-.PHONY: install demo test e2e-slack check format clean
+.PHONY: install demo chaos soak test e2e-slack check format clean
 
 install: $(INSTALLED)
 
@@ -27,6 +29,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m bot demo $${Q:+"$$Q"}
+
+chaos: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.chaos
+
+MINUTES ?= 2
+
+soak: $(INSTALLED)
+	$(BIN)/python -m benchmarks.soak $(MINUTES)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2

@@ -40,17 +40,23 @@ def environ(slack: SlackServer, discord: DiscordServer, cache: Path) -> dict[str
 
 
 @asynccontextmanager
-async def bot_on_both(cache: Path, **more: str) -> AsyncIterator[Both]:
+async def bot_in_slack(cache: Path, **more: str) -> AsyncIterator[Both]:
     async with SlackServer().serving() as slack, discord_server() as discord:
-        process = await start("run", "--demo", **environ(slack, discord, cache), **more)
+        process = await start("run", "--demo", **environ(slack, discord, cache) | more)
         try:
-            await discord.ready()
             await until(lambda: slack.sockets, limit_s=20)
             yield Both(slack, discord, process)
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.communicate()
+
+
+@asynccontextmanager
+async def bot_on_both(cache: Path, **more: str) -> AsyncIterator[Both]:
+    async with bot_in_slack(cache, **more) as both:
+        await both.discord.ready()
+        yield both
 
 
 async def test_a_question_on_each_platform_is_answered_and_a_signal_ends_the_bot(cache: Path) -> None:
@@ -92,17 +98,17 @@ async def test_an_answer_in_work_at_the_end_is_marked_and_nothing_is_left_thinki
 
 
 async def test_one_platform_that_refuses_the_bot_leaves_the_other_alone(cache: Path) -> None:
-    async with SlackServer().serving() as slack, discord_server() as discord:
-        process = await start("run", "--demo", **environ(slack, discord, cache) | {"DISCORD_TOKEN": "wrong"})
-        await until(lambda: slack.sockets, limit_s=20)
-        asked = await slack.mention(f"<@UBOT> {QUESTION}")
-        await until(lambda: any("Sources" in str(m.all_blocks) for m in slack.thread(asked.ts)), limit_s=30)
-        process.send_signal(signal.SIGTERM)
-        output, _ = await process.communicate()
+    async with bot_in_slack(cache, DISCORD_TOKEN="wrong") as both:
+        asked = await both.slack.mention(f"<@UBOT> {QUESTION}")
+        await until(
+            lambda: any("Sources" in str(m.all_blocks) for m in both.slack.thread(asked.ts)), limit_s=30
+        )
+        both.process.send_signal(signal.SIGTERM)
+        code, output = await both.ended()
 
-    assert process.returncode == 0
-    assert '"event":"platform.failed"' in output.decode()
-    assert "DISCORD_TOKEN" in output.decode()
+    assert code == 0
+    assert '"event":"platform.failed"' in output
+    assert "DISCORD_TOKEN" in output
 
 
 async def test_without_any_platform_the_settings_are_named() -> None:
