@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from core.providers.rate_limiter import MemoryRateLimiter
 from core.providers.redis_rate_limiter import RedisRateLimiter
@@ -37,6 +38,57 @@ async def test_never_more_than_so_many_within_any_minute_and_never_fewer_than_co
             admitted_s.append(now_s)
         else:
             assert admitted_s[-limit] + 60 - now_s == refusal.next_in_s
+
+
+class LimiterMachine(RuleBasedStateMachine):
+    """People in two channels of one workspace, against a list of who was admitted when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.Runner()
+        self.clock = FakeClock()
+        self.limiter = MemoryRateLimiter(self.clock)
+        self.admitted: list[tuple[float, tuple[Quota, ...]]] = []
+
+    def teardown(self) -> None:
+        self.loop.close()
+
+    def left(self, quota: Quota) -> int:
+        since_s = self.clock.monotonic() - quota.window_s
+        return quota.limit - sum(at_s > since_s and quota in quotas for at_s, quotas in self.admitted)
+
+    @rule(person=st.sampled_from("ab"), channel=st.sampled_from("cd"))
+    def ask(self, person: str, channel: str) -> None:
+        quotas = _quotas(person, channel)
+        is_room = all(self.left(quota) > 0 for quota in quotas)
+        refusal = self.loop.run(self.limiter.hit(quotas))
+        assert (refusal is None) == is_room
+        if refusal is None:
+            self.admitted.append((self.clock.monotonic(), quotas))
+        else:
+            assert self.left(refusal.quota) == 0
+
+    @rule(pause_s=st.integers(0, 4000))
+    def wait(self, pause_s: int) -> None:
+        self.clock.elapsed_s += pause_s
+
+    @invariant()
+    def what_is_left_is_what_was_not_admitted(self) -> None:
+        for person, channel in (("a", "c"), ("b", "d")):
+            quotas = _quotas(person, channel)
+            states = self.loop.run(self.limiter.states(quotas))
+            assert [state.left for state in states] == [self.left(quota) for quota in quotas]
+
+
+def _quotas(person: str, channel: str) -> tuple[Quota, ...]:
+    return (
+        Quota(scope=QuotaScope.ASKER, key=person, limit=2, window_s=60),
+        Quota(scope=QuotaScope.CHANNEL, key=channel, limit=3, window_s=3600),
+        Quota(scope=QuotaScope.WORKSPACE, key="w", limit=5, window_s=86_400),
+    )
+
+
+TestLimiter = LimiterMachine.TestCase
 
 
 @pytest.mark.parametrize(
