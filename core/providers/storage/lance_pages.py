@@ -43,7 +43,7 @@ class ShelfLimits:
     aged_every_s: between two looks for what has expired, where nothing was written.
     """
 
-    max_bytes: int = 50_000_000
+    max_bytes: int = 40_000_000
     time_to_live: timedelta = TIME_TO_LIVE
     max_fragments: int = 25
     old_versions: timedelta = timedelta(seconds=15)
