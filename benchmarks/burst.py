@@ -15,7 +15,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -23,13 +22,13 @@ from typing import Final
 import orjson
 
 from benchmarks.bot_process import bot_process, reported
-from benchmarks.synthetic_world import LIMITS, question_text, synthetic_world
+from benchmarks.synthetic_world import LIMITS, question, synthetic_world
 from bot.app import App, open_app
 from bot.memory import keep_memory_flat
 from bot.memory_watch import tree_pss_mb
 from bot.observability import configure_logging
 from bot.settings import load_settings
-from core.types import Answer, AnswerEvent, AskerId, Outcome, Progress, Question, Stage
+from core.types import Answer, AnswerEvent, Outcome, Progress, Stage
 
 QUESTIONS: Final = 200
 TOLD_S: Final = 1.0
@@ -75,14 +74,7 @@ async def ask_all(app: App, count: int) -> list[Asked]:
 
     async def ask(number: int) -> Asked:
         recorder = Recorder(began_s=began_s)
-        question = Question(
-            id=str(number),
-            text=question_text(number),
-            asker=AskerId(f"burst:{number}"),
-            platform="burst",
-            asked_at=datetime.now(UTC),
-        )
-        await app.service.handle(question, recorder)
+        await app.service.handle(question(number), recorder)
         (answer,) = recorder.drawn
         return Asked(
             outcome=answer.outcome,

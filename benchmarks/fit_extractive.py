@@ -24,7 +24,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize  # type: ignore[import-untyped] # publishes no types
 from scipy.special import logsumexp  # type: ignore[import-untyped] # publishes no types
 
-from core.answering.extractive import Excerpt, ExtractiveAnswer, excerpts, pick_best
+from core.answering.extractive import Comparison, Excerpt, excerpts, pick_best
+from core.ports import Embedder
 from core.providers.embedding.local import LocalEmbedder
 from core.types import Passage
 
@@ -59,17 +60,17 @@ def main() -> None:
 
 async def _read_cases(rows: Sequence[Row]) -> list[Case]:
     with tempfile.TemporaryDirectory() as cache:
-        answering = ExtractiveAnswer(LocalEmbedder(cache_dir=Path(cache)))
-        return [await _read_case(answering, row) for row in rows]
+        embedder = LocalEmbedder(cache_dir=Path(cache))
+        return [await _read_case(embedder, row) for row in rows]
 
 
-async def _read_case(answering: ExtractiveAnswer, row: Row) -> Case:
+async def _read_case(embedder: Embedder, row: Row) -> Case:
     passages = [
         Passage(url=str(place), index=0, text=passage["text"], title=passage["title"])
         for place, passage in enumerate(row["passages"])
     ]
     question = str(row["question"])
-    found = excerpts(question, await answering.read(question, passages))
+    found = excerpts(question, await Comparison(question, embedder).read(passages))
     answers = [list(group) for group in row["answers"]]
     return Case(
         excerpts=found,

@@ -148,7 +148,7 @@ async def joined_bot(world: LoopbackWorld, directory: Path, running: RunningAnsw
             conversations=Conversations(app.clock),
             policy=Policy(),
             journal=Journal(app.stores.lasting, app.clock),
-            store=app.stores.lasting,
+            store=app.stores.forgiving,
             clock=app.clock,
             config=SlackConfig(
                 bot_token=BOT_TOKEN,

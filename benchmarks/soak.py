@@ -23,7 +23,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -32,13 +31,13 @@ import orjson
 
 from benchmarks.bot_process import bot_process, reported
 from benchmarks.growth import growth, memory_mb
-from benchmarks.synthetic_world import LIMITS, SyntheticWorld, question_text, synthetic_world
+from benchmarks.synthetic_world import LIMITS, SyntheticWorld, question, synthetic_world
 from bot.app import App, open_app
 from bot.memory import keep_memory_flat
 from bot.memory_watch import process_tree, tree_pss_mb
 from bot.observability import configure_logging
 from bot.settings import load_settings
-from core.types import AnswerEvent, AskerId, NoticeKind, Question
+from core.types import AnswerEvent, NoticeKind
 from tests.servers.toxic_proxy import Toxic
 
 MINUTES: Final = 2.0
@@ -116,14 +115,7 @@ async def be_the_bot(minutes: float, page_ports: frozenset[int]) -> None:
 
 async def _ask_some(app: App, numbers: range, outcomes: Counter[str], notices: Counter[str]) -> None:
     async def ask(number: int) -> None:
-        question = Question(
-            id=str(number),
-            text=question_text(number),
-            asker=AskerId(f"soak:{number}"),
-            platform="soak",
-            asked_at=datetime.now(UTC),
-        )
-        answer = await app.service.handle(question, Silence())
+        answer = await app.service.handle(question(number), Silence())
         outcomes[answer.outcome.value] += 1
         notices.update(notice.kind.value for notice in answer.notices)
 

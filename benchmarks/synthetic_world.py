@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -20,7 +21,7 @@ from benchmarks.loopback_world import empty_cache, search_server
 from benchmarks.soak_library import SyntheticWeb
 from bot.limits import Limits
 from core.providers.web.fetcher import FetchLimits
-from core.types import SearchHit
+from core.types import AskerId, Question, SearchHit
 from tests.hostile.html_forms import HTML_FORMS
 from tests.hostile.pdf_forms import PDF_FORMS
 from tests.servers.loopback import serving
@@ -71,9 +72,15 @@ class SyntheticWorld:
         }
 
 
-def question_text(number: int) -> str:
-    """The same for the same number."""
-    return _WEB.question(number)
+def question(number: int) -> Question:
+    """The same words for the same number; each number asks for itself."""
+    return Question(
+        id=str(number),
+        text=_WEB.question(number),
+        asker=AskerId(f"synthetic:{number}"),
+        platform="synthetic",
+        asked_at=datetime.now(UTC),
+    )
 
 
 @asynccontextmanager
@@ -96,7 +103,6 @@ async def synthetic_world(*, hostile_share: float = 0.0) -> AsyncIterator[Synthe
                 for number in range(first, first + PAGES_A_QUESTION)
             ]
 
-        engine = await stack.enter_async_context(search_server(find))
         engine = await stack.enter_async_context(search_server(find))
         search = await stack.enter_async_context(toxic_proxy(engine.url))
         model = await stack.enter_async_context(openai_server(pieces=_PIECES))

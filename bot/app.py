@@ -149,7 +149,7 @@ def _answering(
         reading=reading,
         embedder=embedders.recalling,
         ranking=Ranking(library=scoring, fallback=MemoryLibrary(), embedder=embedders.comparing),
-        writing=Writing(models.model, ExtractiveAnswer(embedders.comparing)),
+        writing=Writing(models.model, ExtractiveAnswer(*embedders.in_turn)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 
@@ -21,13 +22,15 @@ class Embedders:
     """api: None where none is set up. pages: the library, whose vectors are of the first of the two.
 
     recalling: that first one, but the library is asked before it.
-    comparing: the same, with the local one behind it. local_wanted: set once the local one has to be loaded.
+    in_turn: that, and the local one behind it. comparing: those as one, for what one call compares.
+    local_wanted: set once the local one has to be loaded.
     """
 
     local: LocalEmbedder
     api: RememberingEmbedder | None
     pages: LancePageStore
     recalling: RecallingEmbedder
+    in_turn: Sequence[Embedder]
     comparing: Embedder
     local_wanted: asyncio.Event
 
@@ -56,6 +59,7 @@ def open_embedders(
         api=api,
         pages=pages,
         recalling=recalling,
+        in_turn=(recalling, local) if api else (recalling,),
         comparing=comparing,
         local_wanted=wanted,
     )

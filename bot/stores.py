@@ -25,8 +25,8 @@ class Stores:
     """lasting: outlives the process; raises StoreFailed while it is out of reach.
 
     forgiving: the same, with this process's memory in its place then; for what may be forgotten.
-    shared: with other processes; None where they have no store in common.
-    cache: the shared one if there is one, else memory.
+    shared: with other processes, and raises StoreFailed; None where they have no store in common.
+    cache: the forgiving one where processes share it, else memory: files would be slower than what it saves.
     """
 
     lasting: Store
@@ -45,7 +45,7 @@ async def open_stores(settings: Settings, clock: Clock) -> AsyncIterator[Stores]
             redis, limiter = await _in_redis(url, settings, clock, stack)
             forgiving = FallbackStore(redis, memory)
             yield Stores(
-                lasting=redis, forgiving=forgiving, shared=forgiving, cache=forgiving, rate_limiter=limiter
+                lasting=redis, forgiving=forgiving, shared=redis, cache=forgiving, rate_limiter=limiter
             )
         else:
             files = FileStore(settings.cache_dir / "store", clock)

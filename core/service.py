@@ -10,9 +10,10 @@ from dataclasses import replace
 import structlog
 
 from core.answering.answering import Answering
+from core.answering.writing import Show
 from core.asking.limits import Admission, Allowance
 from core.asking.line import Line
-from core.asking.sharing import SharedQuestions, Show
+from core.asking.sharing import SharedQuestions
 from core.delivering.delivery import Delivery
 from core.errors import Busy, QuestionError, RateLimited
 from core.ports import Clock, ReplySurface

@@ -7,6 +7,7 @@ is said a sentence earlier, and the fragments of which search snippets consist s
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
@@ -187,62 +188,94 @@ def _question_recall(excerpt: Excerpt) -> float:
 
 
 class ExtractiveAnswer:
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+    """embedders: where one fails the next compares all anew: no answer rests on two models' cosines."""
 
-    async def compose(self, question: str, sources: Sequence[Source]) -> tuple[str, tuple[Footnote, ...]]:
-        """Canonical text, an excerpt a line, and its footnotes; empty if the sources say nothing about it."""
+    def __init__(self, *embedders: Embedder) -> None:
+        self._embedders = embedders
+
+    async def compose(
+        self, question: str, sources: Sequence[Source], *, compare_s: float | None = None
+    ) -> tuple[str, tuple[Footnote, ...]]:
+        """Canonical text, an excerpt a line, and its footnotes; empty if the sources say nothing about it.
+
+        compare_s: as for `pick`.
+        """
         passages = [passage for source in sources for passage in source.passages]
-        return _written(await self.pick(question, passages), sources)
+        return _written(await self.pick(question, passages, compare_s=compare_s), sources)
 
-    async def pick(self, question: str, passages: Sequence[Passage]) -> tuple[Excerpt, ...]:
-        """What answers best, at most three, best first."""
-        candidates = excerpts(question, await self.read(question, passages))
-        likely = sorted(candidates, key=score, reverse=True)[:_CHECKED]
-        about = await self._about(question, likely)
-        return pick_best(about, [score(excerpt) for excerpt in about])
+    async def pick(
+        self, question: str, passages: Sequence[Passage], *, compare_s: float | None = None
+    ) -> tuple[Excerpt, ...]:
+        """What answers best, at most three, best first.
 
-    async def _about(self, question: str, likely: Sequence[Excerpt]) -> list[Excerpt]:
-        """Those whose own words have to do with the question.
-
-        Beside a good title any line scores well, "Reply Quote Report" too.
+        compare_s: after which words alone decide, as where no embedder could compare; None: however long.
         """
         try:
-            cosines = await self._cosines(question, [excerpt.text for excerpt in likely])
-        except EmbeddingFailed:
-            return list(likely)  # by words alone they were chosen
-        return [
-            excerpt
-            for excerpt, cosine in zip(likely, cosines, strict=True)
-            if cosine >= _MIN_COSINE or _question_recall(excerpt) > 0
-        ]
+            async with asyncio.timeout(compare_s):
+                likely = await self._compared(question, passages)
+        except (EmbeddingFailed, TimeoutError) as failure:
+            log.warning("excerpts.picked_by_words", reason=str(failure) or "took too long")
+            likely = _likeliest(excerpts(question, _split(passages)))
+        return pick_best(likely, [score(excerpt) for excerpt in likely])
 
-    async def read(self, question: str, passages: Sequence[Passage]) -> list[ReadPassage]:
-        """Those nearest to the question, in the order given; all, uncompared, if nothing can be embedded."""
-        split = [
-            ReadPassage(passage=passage, sentences=tuple(sentences(passage.text))) for passage in passages
-        ]
-        try:
-            return await self._compared(question, split)
-        except EmbeddingFailed as failure:
-            log.warning("excerpts.picked_by_words", reason=str(failure))
-            return split
+    async def _compared(self, question: str, passages: Sequence[Passage]) -> list[Excerpt]:
+        """Raises EmbeddingFailed: the last one's."""
+        *others, last = self._embedders
+        for embedder in others:
+            try:
+                return await Comparison(question, embedder).likely(passages)
+            except EmbeddingFailed as failure:
+                log.warning("embedder.skipped", model=embedder.model, reason=str(failure))
+        return await Comparison(question, last).likely(passages)
 
-    async def _compared(self, question: str, split: Sequence[ReadPassage]) -> list[ReadPassage]:
-        """The nearest passages, down to so many sentences."""
-        cosines = await self._cosines(question, [read.passage.embedded_text for read in split])
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Of one question with whatever may answer it, by one model. Its methods raise EmbeddingFailed."""
+
+    question: str
+    embedder: Embedder
+
+    async def likely(self, passages: Sequence[Passage]) -> list[Excerpt]:
+        """The likeliest excerpts of these, in falling order."""
+        return await self._about(_likeliest(excerpts(self.question, await self.read(passages))))
+
+    async def read(self, passages: Sequence[Passage]) -> list[ReadPassage]:
+        """The nearest passages, down to so many sentences, in the order given."""
+        split = _split(passages)
+        cosines = await self._cosines([read.passage.embedded_text for read in split])
         nearest = sorted(range(len(split)), key=lambda index: -cosines[index])
         counts = accumulate(len(split[index].sentences) for index in nearest)
         chosen = [index for index, count in zip(nearest, counts, strict=True) if count <= _MAX_SENTENCES]
         # In the order given, so that the earlier of equals wins.
         kept = [replace(split[index], cosine=cosines[index]) for index in sorted(chosen or nearest[:1])]
         texts = [f"{read.passage.title}\n{sentence}" for read in kept for sentence in read.sentences]
-        rest = iter(await self._cosines(question, texts))
+        rest = iter(await self._cosines(texts))
         return [replace(read, sentence_cosines=tuple(islice(rest, len(read.sentences)))) for read in kept]
 
-    async def _cosines(self, question: str, texts: Sequence[str]) -> list[float]:
-        vectors = await self._embedder.embed([question, *texts])
+    async def _about(self, likely: Sequence[Excerpt]) -> list[Excerpt]:
+        """Those whose own words have to do with the question.
+
+        Beside a good title any line scores well, "Reply Quote Report" too.
+        """
+        cosines = await self._cosines([excerpt.text for excerpt in likely])
+        return [
+            excerpt
+            for excerpt, cosine in zip(likely, cosines, strict=True)
+            if cosine >= _MIN_COSINE or _question_recall(excerpt) > 0
+        ]
+
+    async def _cosines(self, texts: Sequence[str]) -> list[float]:
+        vectors = await self.embedder.embed([self.question, *texts])
         return [float(cosine) for cosine in vectors[1:] @ vectors[0]]
+
+
+def _split(passages: Sequence[Passage]) -> list[ReadPassage]:
+    return [ReadPassage(passage=passage, sentences=tuple(sentences(passage.text))) for passage in passages]
+
+
+def _likeliest(candidates: Sequence[Excerpt]) -> list[Excerpt]:
+    return sorted(candidates, key=score, reverse=True)[:_CHECKED]
 
 
 def _written(picked: Sequence[Excerpt], sources: Sequence[Source]) -> tuple[str, tuple[Footnote, ...]]:

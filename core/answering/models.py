@@ -55,8 +55,14 @@ class ModelChain:
     ) -> None:
         self._limits = limits or ChainLimits()
         self._places = asyncio.Semaphore(self._limits.streams)
+        self._least_s = self._limits.all_s / len(models)
         self.members = tuple(
-            GuardedModel(model, CircuitBreaker(model.name, clock, breaker_limits or BreakerLimits()), clock)
+            GuardedModel(
+                model,
+                CircuitBreaker(model.name, clock, breaker_limits or BreakerLimits()),
+                clock,
+                fair_s=min(self._limits.first_token_s, self._least_s) / 2,
+            )
             for model in models
         )
 
@@ -91,8 +97,7 @@ class ModelChain:
     def _until(self, all_until: Deadline, models_left: int) -> Deadline:
         share_s = all_until.remaining_s() / models_left
         # A model that thought for long before it failed has used up the time of those after it.
-        least_s = self._limits.all_s / len(self.members)
-        return Deadline.after(min(self._limits.first_token_s, max(share_s, least_s)))
+        return Deadline.after(min(self._limits.first_token_s, max(share_s, self._least_s)))
 
     @asynccontextmanager
     async def _place(self, until: Deadline) -> AsyncIterator[None]:
@@ -108,11 +113,16 @@ class ModelChain:
 
 
 class GuardedModel:
-    """One model with its circuit breaker."""
+    """One model with its circuit breaker.
 
-    def __init__(self, model: LanguageModel, breaker: CircuitBreaker, clock: Clock) -> None:
+    fair_s: being silent for less says nothing about a model: the time went by in the line for a place, or
+    in an attempt before.
+    """
+
+    def __init__(self, model: LanguageModel, breaker: CircuitBreaker, clock: Clock, *, fair_s: float) -> None:
         self.model = model
         self.breaker = breaker
+        self._fair_s = fair_s
         self._guard = Guard(breaker, RetryBudget(), clock)
 
     @property
@@ -159,8 +169,10 @@ class GuardedModel:
     ) -> tuple[str, AsyncGenerator[str | Completion]]:
         """The first piece and the stream of the others, which is then the caller's to close."""
         stream = self.model.stream(prompt)
+        # Where the time is not fair its end is the guard's, which counts for nothing.
+        is_fair = until.remaining_s() >= self._fair_s
         try:
-            async with asyncio.timeout_at(until.at_s):
+            async with asyncio.timeout_at(until.at_s if is_fair else None):
                 first = await anext(stream)
         except TimeoutError:
             # Not to be tried again in the guard's slack.

@@ -40,6 +40,9 @@ Show = Callable[[Progress | Draft], None]
 FALLBACK_S = 3.0
 """Kept of the question's time for the extractive answer, should the model use up all of it."""
 
+WORDS_S = 1.0
+"""Kept of that for an answer by words alone, should the embedder use up the rest."""
+
 _CUTS = {
     FinishReason.LENGTH: NoticeKind.CUT_BY_LENGTH,
     FinishReason.CONTENT_FILTER: NoticeKind.CUT_BY_FILTER,
@@ -70,9 +73,8 @@ class Writing:
         asked: the question, made whole if it is a follow-up; sentences are compared with it.
         """
         if self._model is None:
-            return await self._extract(
-                asked, sources, (*notices, Notice(kind=NoticeKind.EXTRACTIVE_NO_MODEL))
-            )
+            without = Notice(kind=NoticeKind.EXTRACTIVE_NO_MODEL)
+            return await self._extract(asked, sources, (*notices, without), deadline)
         prompt = compose_prompt(question, sources, boundary=secrets.token_hex(BOUNDARY_BYTES))
         trace.count(prompt_version=prompt.version)
         attempt = _Attempt(self._model, sources, show, trace)
@@ -83,13 +85,17 @@ class Writing:
             attempt.blame(failure)
             log.warning("model.failed", model=attempt.model, reason=_reason(failure))
             if not attempt.text.strip():
-                return await self._extract(asked, sources, (*notices, _without_model(attempt.model, failure)))
+                without = _without_model(attempt.model, failure)
+                return await self._extract(asked, sources, (*notices, without), deadline)
             detail = f"{attempt.model} {_reason(failure)}"
             attempt.notices.append(Notice(kind=NoticeKind.CUT_BY_FAILURE, detail=detail))
         return attempt.answer(notices)
 
-    async def _extract(self, asked: str, sources: Sequence[Source], notices: Sequence[Notice]) -> Answer:
-        text, footnotes = await self._extractive.compose(asked, sources)
+    async def _extract(
+        self, asked: str, sources: Sequence[Source], notices: Sequence[Notice], deadline: Deadline
+    ) -> Answer:
+        compare_s = max(0.0, deadline.remaining_s() - WORDS_S)
+        text, footnotes = await self._extractive.compose(asked, sources, compare_s=compare_s)
         if not text:
             return Answer(
                 outcome=Outcome.NOTHING_FOUND,

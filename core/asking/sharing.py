@@ -6,10 +6,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from core.answering.writing import Show
 from core.resilience.flights import Flights
 from core.types import Answer, Draft, Progress, Question
-
-Show = Callable[[Progress | Draft], None]
 
 
 class SharedQuestions:
@@ -27,7 +26,10 @@ class SharedQuestions:
         work: is given what it shows its progress to. Its failure reaches everybody.
         """
         key = _identity(question)
-        audience = self._audiences.setdefault(key, _Audience())
+        if not self._flights.under_way(key):
+            # Not the audience of work that ends just now: what that has shown is not this one's beginning.
+            self._audiences[key] = _Audience()
+        audience = self._audiences[key]
         try:
             with audience.joined_by(show):
                 return await self._flights.share(key, lambda: work(audience.show))

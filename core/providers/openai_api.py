@@ -112,7 +112,10 @@ def failures_named(failed: type[ModelFailed | EmbeddingFailed], *, begun: bool =
     except (TimeoutError, openai.APITimeoutError):
         failure = failed(TIMED_OUT, fault=Fault.TIMED_OUT)
     except openai.APIConnectionError:
-        failure = failed(BROKE_OFF if begun else "could not be reached", fault=Fault.UNREACHABLE)
+        if begun:  # and may have to be paid for
+            failure = failed(BROKE_OFF, fault=Fault.FAILING)
+        else:
+            failure = failed("could not be reached", fault=Fault.UNREACHABLE)
     except openai.APIStatusError as error:
         failure = failed(
             _reason(error.status_code, error.code),

@@ -42,11 +42,11 @@ class SharedPages:
         }
 
     async def put(self, pages: Sequence[KeptPage]) -> None:
-        written = {_key(page.requested_url): _written(page) for page in pages}
         try:
-            await self._store.put(
-                {key: value for key, value in written.items() if value}, ttl_s=self._fresh_s
-            )
+            # One by one: some megabytes at once would be too much for a Redis that has 0.2 s for each call.
+            for page in pages:
+                if value := _written(page):
+                    await self._store.put({_key(page.requested_url): value}, ttl_s=self._fresh_s)
         except StoreFailed as failure:
             log.debug("pages.not_shared", reason=str(failure))
 

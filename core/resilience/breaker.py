@@ -163,7 +163,8 @@ class CircuitBreaker:
 
     def _enter(self, state: BreakerState) -> None:
         """Counts begin anew."""
-        log.warning(
+        tell = log.warning if state is BreakerState.OPEN else log.info
+        tell(
             _EVENTS[state],
             name=self.name,
             calls=len(self._calls),

@@ -22,6 +22,11 @@ class Flights(Generic[T]):
     def __init__(self) -> None:
         self._flights: dict[Hashable, _Flight[T]] = {}
 
+    def under_way(self, key: Hashable) -> bool:
+        """Whether `share` would join work that runs."""
+        flight = self._flights.get(key)
+        return flight is not None and not flight.task.done()
+
     async def share(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What `work()` gives or raises: that of whoever asked first, in the first one's context.
 

@@ -57,6 +57,9 @@ async def test_while_redis_is_gone_each_process_keeps_its_share_of_the_limits(tm
     async with open_stores(settings(tmp_path, REDIS_URL=url, PROCESSES="2"), SystemClock()) as stores:
         hits = [await stores.rate_limiter.hit([PER_MINUTE]) for _ in range(8)]
         assert await stores.forgiving.claim("a:1", b"", ttl_s=60)
+        assert stores.shared is not None
+        with pytest.raises(StoreFailed):  # what others can't see need not be put by here
+            await stores.shared.put({"a:2": b""}, ttl_s=60)
     assert hits.count(None) == 2
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -316,19 +316,23 @@ async def test_a_question_that_takes_too_long_keeps_what_was_written() -> None:
     assert model.closed == 1
 
 
+@dataclass
+class WatchedSurface(FakeReplySurface):
+    """begun: set when the first text is drawn."""
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def draw(self, event: AnswerEvent) -> Deferred | None:
+        if isinstance(event, Draft):
+            self.begun.set()
+        return await super().draw(event)
+
+
 async def test_stopped_a_question_keeps_its_text_ends_the_model_and_stays_cancelled() -> None:
     model = FakeLanguageModel(["The moon raises them [1]. "] + ["more "] * 1000, pause_s=0.005)
-    begun = asyncio.Event()
-
-    class WatchedSurface(FakeReplySurface):
-        async def draw(self, event: AnswerEvent) -> Deferred | None:
-            if isinstance(event, Draft):
-                begun.set()
-            return await super().draw(event)
-
     surface = WatchedSurface()
     task = asyncio.create_task(World(model=model).service().handle(question(), surface))
-    await begun.wait()
+    await surface.begun.wait()
 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -431,3 +435,35 @@ async def test_an_answer_from_the_live_web_never_rests_on_kept_pages_that_were_n
 
     assert "https://old.example/" not in [note.url for note in answer.footnotes]
     assert NoticeKind.FROM_LIBRARY not in kinds(answer)
+
+
+async def test_who_stops_a_shared_question_is_told_so_and_the_other_gets_the_whole_answer() -> None:
+    model = FakeLanguageModel(["The moon ", "raises them [1]. ", "The end."], pause_s=0.03)
+    service, stopped, stayed = World(model=model).service(), FakeReplySurface(), WatchedSurface()
+    asked = replace(question(), channel="test:c1")
+    first = asyncio.create_task(service.handle(asked, stopped))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(service.handle(replace(asked, id="q2"), stayed))
+    await stayed.begun.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert stopped.answer is not None
+    assert (stopped.answer.outcome, kinds(stopped.answer)) == (Outcome.CANCELLED, [NoticeKind.STOPPED])
+    answer = await second
+    assert answer.text == "The moon raises them[^1]. The end."
+    assert (len(model.prompts), model.closed) == (1, 1)
+
+
+async def test_who_joins_a_question_late_is_answered_within_the_first_asker_s_minute() -> None:
+    model = FakeLanguageModel(["The moon."], pause_s=0.1)
+    world = World(model=model, question_s=3.05)  # of which 3 are kept for an answer without the model
+    service = world.service()
+    asked = replace(question(), channel="test:c1")
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(service.handle(asked, FakeReplySurface()))
+        await asyncio.sleep(0.02)
+        second = group.create_task(service.handle(replace(asked, id="q2"), FakeReplySurface()))
+    for asking in (first, second):
+        assert kinds(asking.result()) == [NoticeKind.EXTRACTIVE_MODEL_FAILED]
+    assert model.closed == 1

@@ -17,7 +17,7 @@ import structlog
 from core.errors import CircuitOpen, DependencyError, EmbeddingFailed, StoreFailed
 from core.ports import Clock, Store
 from core.providers.embedding.vector_memory import VectorMemory, text_key
-from core.providers.openai_api import GARBLED, failures_named, open_client
+from core.providers.openai_api import GARBLED, TIMED_OUT, failures_named, open_client
 from core.resilience.breaker import BreakerLimits, CircuitBreaker
 from core.resilience.deadline import Deadline
 from core.resilience.retrying import Guard, RetryBudget
@@ -32,7 +32,8 @@ MAX_CHARS: Final = 1_500
 """A passage has some 600. Some servers refuse what is over 512 tokens in place of cutting it."""
 
 CACHED_VECTORS: Final = 4_096
-STORED_S: Final = 7 * 24 * 3600.0
+STORED_S: Final = 24 * 3600.0
+"""Among them are those of questions, of which nothing is kept longer."""
 _STORED_TYPE: Final = np.dtype("<f2")
 """Half the size; a cosine moves by less than .001."""
 
@@ -108,10 +109,12 @@ class ApiEmbedder:
             )
         except EmbeddingFailed:
             raise
-        except (CircuitOpen, DependencyError) as failure:  # the guard's own
+        except CircuitOpen as failure:
             raise EmbeddingFailed(
                 str(failure), fault=failure.fault, retry_after_s=failure.retry_after_s
             ) from failure
+        except DependencyError as failure:  # the guard's own: the time was up
+            raise EmbeddingFailed(TIMED_OUT, fault=failure.fault) from failure
         length = rows.shape[1]
         if self._length not in {None, length}:
             raise EmbeddingFailed(f"gave vectors of {length} numbers after some of {self._length}")

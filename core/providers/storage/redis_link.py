@@ -29,7 +29,7 @@ PREFIX: Final = "relevancesearch:"
 """Before every key, so that a Redis can be shared with other programs."""
 
 LEFT_ALONE: Final = BreakerLimits(window_calls=1, min_calls=1, open_s=5.0, trials=1)
-"""The first failure opens it; each look whether Redis is back comes five to ten seconds after the last."""
+"""The first failure opens it; each look whether Redis is back comes four to six seconds after the last."""
 
 _PROBE_KEY: Final = f"{PREFIX}probe"
 _PROBE_MS: Final = 60_000
@@ -89,9 +89,8 @@ class RedisLink:
             with self.breaker.call():
                 return await self._within(self._timeout_s, work)
         except StoreFailed as failure:
-            if self.breaker.state is not BreakerState.CLOSED and not self._lost.is_set():
-                log.warning("redis.lost", reason=str(failure))
-                self._lost.set()
+            if self.breaker.state is not BreakerState.CLOSED:
+                self._lose(failure)
             raise
         except CircuitOpen as opened:
             raise StoreFailed(str(opened), fault=Fault.UNREACHABLE) from opened
@@ -114,7 +113,8 @@ class RedisLink:
         while True:
             await self._lost.wait()
             while self.breaker.state is not BreakerState.CLOSED:
-                await self._clock.sleep(self._limits.open_s)
+                # Sooner the breaker would let nothing pass.
+                await self._clock.sleep(self.breaker.retry_in_s or self._limits.open_s)
                 await self._try()
             self._lost.clear()
             log.info("redis.recovered")
@@ -125,6 +125,11 @@ class RedisLink:
                 await self._within(self._connect_s, _write)
                 await self._within(self._timeout_s, _write)
         except DependencyError as failure:
+            self._lose(failure)
+
+    def _lose(self, failure: DependencyError) -> None:
+        """Told once; the breaker tells of each look after it."""
+        if not self._lost.is_set():
             log.warning("redis.unreachable", reason=str(failure))
             self._lost.set()
 

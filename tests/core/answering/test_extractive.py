@@ -1,6 +1,9 @@
 """An answer in the sources' own words: the right ones, verbatim, few, each with its footnote."""
 
+import asyncio
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
@@ -17,8 +20,9 @@ from core.answering.extractive import (
     excerpts,
 )
 from core.answering.footnotes import MARK
+from core.errors import EmbeddingFailed
 from core.reading.passages import sentences
-from core.types import Page, PageKind, Passage, Source
+from core.types import Page, PageKind, Passage, Source, Vectors
 from tests.fakes import FakeEmbedder
 
 
@@ -79,6 +83,40 @@ async def test_a_sentence_that_is_too_long_is_cut_between_words() -> None:
 async def test_without_vectors_words_decide() -> None:
     answering = ExtractiveAnswer(FakeEmbedder(fails=True))
     first, *_ = await answering.pick("How long is the Rhine?", [passage(FILLER), passage(RHINE)])
+    assert first.text == RHINE
+
+
+@dataclass
+class FailingEmbedder(FakeEmbedder):
+    """Compares as often as it is told to, then fails. calls: each with its texts."""
+
+    good_calls: int = 0
+    calls: list[Sequence[str]] = field(default_factory=list)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        self.calls.append(texts)
+        if len(self.calls) > self.good_calls:
+            raise EmbeddingFailed("the API is gone")
+        return await super().embed(texts)
+
+
+@pytest.mark.parametrize("good_calls", [0, 1, 2])
+async def test_where_one_model_fails_at_any_step_the_next_compares_all_anew(good_calls: int) -> None:
+    passages = [passage(FILLER), passage(RHINE, index=1)]
+    first, second = FailingEmbedder(model="api", good_calls=good_calls), FailingEmbedder(good_calls=9)
+    best, *_ = await ExtractiveAnswer(first, second).pick("How long is the Rhine?", passages)
+    assert best.text == RHINE
+    assert (len(first.calls), len(second.calls)) == (good_calls + 1, 3)
+
+
+async def test_an_embedder_that_takes_too_long_leaves_the_answer_to_words() -> None:
+    class Silent(FakeEmbedder):
+        async def embed(self, texts: Sequence[str]) -> Vectors:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    answering = ExtractiveAnswer(Silent(), FakeEmbedder())
+    first, *_ = await answering.pick("How long is the Rhine?", [passage(FILLER), passage(RHINE)], compare_s=0)
     assert first.text == RHINE
 
 

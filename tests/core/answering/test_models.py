@@ -270,6 +270,21 @@ async def test_silence_speaks_against_a_model() -> None:
     assert chain.members[0].breaker.state is BreakerState.OPEN
 
 
+async def test_silence_says_nothing_about_a_model_for_which_the_line_left_no_time() -> None:
+    model = ScriptedModel([["Well", 0.09], [10.0]])
+    limits = ChainLimits(first_token_s=0.12, streams=1)
+    chain = ModelChain([model], FakeClock(), limits=limits, breaker_limits=BreakerLimits(min_calls=1))
+    async with aclosing(chain.stream(PROMPT)) as holder:
+        await anext(holder)
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(failed(chain))
+            assert isinstance(await anext(holder), Completion)
+            await holder.aclose()
+    silence = waiting.result()[1]
+    assert (silence.reason, silence.fault) == ("did not answer in time", Fault.TIMED_OUT)
+    assert (model.calls, chain.members[0].breaker.state) == (2, BreakerState.CLOSED)
+
+
 async def test_streams_that_die_midway_open_the_breaker() -> None:
     dying = ScriptedModel([["Bec", failure(Fault.UNREACHABLE)]], name="first")
     chain = ModelChain([dying, answering()], FakeClock(), breaker_limits=OPENS_SOON)

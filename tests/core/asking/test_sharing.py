@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.asking.sharing import SharedQuestions, Show
+from core.answering.writing import Show
+from core.asking.sharing import SharedQuestions
 from core.types import Answer, AskerId, Draft, Outcome, Progress, Question, Stage, Turn
 
 ANSWER = Answer(outcome=Outcome.ANSWERED, text="The moon.")
@@ -103,3 +104,32 @@ async def test_who_stops_leaves_the_others_their_answer_and_the_last_one_ends_th
     work.may_end.set()
     assert await shared.answer(ASKED, show=silent, work=work) == ANSWER
     assert work.runs == 2
+
+
+async def test_who_asks_while_stopped_work_still_ends_sees_nothing_of_it() -> None:
+    shared, tidy = SharedQuestions(), asyncio.Event()
+    new: list[Progress | Draft] = []
+
+    async def slow_to_end(show: Show) -> Answer:
+        show(Draft(text="Stopped"))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await tidy.wait()
+            show(Draft(text="Stopped late"))
+        raise AssertionError
+
+    stopped = asyncio.create_task(shared.answer(ASKED, show=lambda _: None, work=slow_to_end))
+    await asyncio.sleep(0.001)
+    stopped.cancel()
+    await asyncio.sleep(0.001)
+    work = Work()
+    asking = asyncio.create_task(shared.answer(replace(ASKED, id="q2"), show=new.append, work=work))
+    await asyncio.sleep(0.001)
+    joining = asyncio.create_task(shared.answer(replace(ASKED, id="q3"), show=lambda _: None, work=work))
+    tidy.set()
+    await asyncio.wait([stopped])
+    work.may_end.set()
+    assert await asking == await joining == ANSWER
+    assert work.runs == 1
+    assert new == [Progress(stage=Stage.SEARCHING), Draft(text="The"), Draft(text="The moon.")]

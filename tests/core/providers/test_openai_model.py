@@ -205,7 +205,9 @@ async def test_a_refusal_has_its_fault_and_how_long_to_wait(
 @pytest.mark.parametrize(
     ("bend", "fault"),
     [
-        ({"ending": "reset"}, Fault.UNREACHABLE),
+        ({"pieces": [], "ending": "reset"}, Fault.UNREACHABLE),
+        ({"pieces": [], "thoughts": ["Hmm."], "ending": "reset"}, Fault.FAILING),
+        ({"ending": "reset"}, Fault.FAILING),
         ({"ending": "short"}, Fault.FAILING),
         ({"ending": "stall"}, Fault.TIMED_OUT),
         ({"raw": b"data: {not json\n\n"}, Fault.FAILING),

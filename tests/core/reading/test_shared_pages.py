@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from core.ports import Store
@@ -55,3 +56,18 @@ async def test_what_can_not_be_shared_or_read_costs_nothing_but_itself() -> None
     assert await shared.get(["https://example.org/a"]) == {}
     await shared.put([replace(good, requested_url="https://example.org/other")])
     assert set(await shared.get(["https://example.org/other"])) == {"https://example.org/other"}
+
+
+async def test_however_many_pages_come_at_once_no_write_is_larger_than_a_page() -> None:
+    class Measured(MemoryStore):
+        largest = 0
+
+        async def put(self, values: Mapping[str, bytes], *, ttl_s: float) -> None:
+            self.largest = max(self.largest, sum(map(len, values.values())))
+            await super().put(values, ttl_s=ttl_s)
+
+    store = Measured(FakeClock())
+    pages = [page(str(number), "x" * MAX_CHARS) for number in range(20)]
+    await SharedPages(store, fresh_s=3600).put(pages)
+    assert len(await store.keys("page:")) == 20
+    assert store.largest < 2 * MAX_CHARS

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from core.errors import EmbeddingFailed, Fault, StoreFailed
 from core.ports import Store
-from core.providers.embedding.api import MAX_CHARS, STORED_S, TEXTS_A_REQUEST, ApiEmbedder, ApiLimits
+from core.providers.embedding.api import MAX_CHARS, TEXTS_A_REQUEST, ApiEmbedder, ApiLimits
 from core.providers.storage.memory_store import MemoryStore
 from core.ranking.fallback_embedder import FallbackEmbedder
 from core.ranking.ranking import Ranking
@@ -143,7 +143,8 @@ async def test_an_api_that_never_answers_is_given_up_in_time(server: OpenAIServe
     server.silent = True
     loop = asyncio.get_running_loop()
     started = loop.time()
-    assert (await failure(server, HURRIED)).fault is Fault.TIMED_OUT
+    failed = await failure(server, HURRIED)
+    assert (failed.fault, str(failed)) == (Fault.TIMED_OUT, "did not answer in time")
     assert loop.time() - started < 0.4
 
 
@@ -212,7 +213,7 @@ async def test_what_a_library_kept_of_another_length_is_embedded_anew(server: Op
         assert np.array_equal(await embedder.embed(["kelp"]), [even])
 
 
-async def test_after_a_restart_the_store_knows_the_vectors_for_a_week(server: OpenAIServer) -> None:
+async def test_after_a_restart_the_store_knows_the_vectors_for_a_day(server: OpenAIServer) -> None:
     clock = FakeClock()
     store = MemoryStore(clock)
     async with api_at(server.url, store=store, clock=clock) as before:
@@ -224,7 +225,7 @@ async def test_after_a_restart_the_store_knows_the_vectors_for_a_week(server: Op
     assert np.linalg.norm(again, axis=1) == pytest.approx([1, 1], abs=1e-6)
     assert asked(server) == [["otters", "bread"], ["the first answer tells the length"]]
 
-    clock.elapsed_s += STORED_S
+    clock.elapsed_s += 24 * 3600
     async with api_at(server.url, store=store, clock=clock) as embedder:
         await embedder.embed(["another first"])
         await embedder.embed(["otters"])

@@ -122,7 +122,20 @@ async def test_looking_whether_a_black_hole_is_back_costs_no_caller_anything() -
             for _ in range(80):
                 assert await took_s(store) < 0.1
                 await asyncio.sleep(0.01)
-    assert [entry["event"] for entry in logs].count("redis.unreachable") >= 2
+    assert [entry["event"] for entry in logs].count("circuit.half_opened") >= 2
+
+
+async def test_a_redis_that_stays_away_is_told_once_and_each_look_is_one_that_counts() -> None:
+    with capture_logs() as logs:
+        async with talking(None) as url, linked(url) as link:
+            with suppress(StoreFailed):
+                await RedisStore(link).get(["a:1"])
+            await until(lambda: len(logs) > 6)
+    events = [entry["event"] for entry in logs]
+    assert events[:2] == ["circuit.opened", "redis.unreachable"]
+    assert set(events[2:]) == {"circuit.half_opened", "circuit.opened"}
+    levels = {entry["event"]: entry["log_level"] for entry in logs}
+    assert (levels["circuit.half_opened"], levels["circuit.opened"]) == ("info", "warning")
 
 
 async def test_many_who_ask_a_black_hole_at_once_all_wait_no_longer_than_one() -> None:
