@@ -155,6 +155,7 @@ ACCEPTED = "I'm on it: the answer comes below."
 """To whoever used a command, before anything else."""
 
 STOPPED_ALREADY = "That answer has already ended."
+STOPPING_ELSEWHERE = "Stopping it: another of my processes is answering that, so it takes some seconds."
 NOT_YOURS_TO_STOP = "Only the person who asked can stop this."
 NOT_YOURS_TO_REPEAT = "Only the person who asked can have this searched again."
 NO_LONGER_KNOWN = "I no longer know that question. Please ask it again."

@@ -64,7 +64,7 @@ async def run_bot(settings: Settings, *, demo: bool, limits: RunLimits | None = 
     told_to_end = _end_signals(limits.shutdown)
     running = RunningAnswers()
     async with open_app(settings, demo=demo) as app:
-        journal = Journal(app.stores.lasting, app.clock, limits.journal)
+        journal = Journal(app.stores.lasting, app.clock, limits.journal, on_stop=running.stop)
         adapters = chat_adapters(
             settings,
             app=app,

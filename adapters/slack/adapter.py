@@ -9,10 +9,10 @@ from typing import Final
 
 import aiohttp
 import structlog
-from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.answers import Answers
-from adapters.slack.connection import Connection, Patience, identify
+from adapters.slack.connection import Connection, Patience, bolt, identify
 from adapters.slack.desk import Desk
 from adapters.slack.listener import Listener
 from adapters.slack.pacing import RATES, Pacer, Rate
@@ -85,15 +85,18 @@ class SlackAdapter:
     async def run(self) -> None:
         """Until cancelled. Raises PlatformFailed for a wrong token or a missing scope."""
         config = self._config
-        app = AsyncApp(token=config.bot_token, request_verification_enabled=False)
         timeout = aiohttp.ClientTimeout(total=config.call_s)
         async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
-            app.client.base_url = config.api_url.rstrip("/") + "/"
-            app.client.session = session
-            # A second attempt of the SDK's own could say the same words twice.
-            app.client.retry_handlers = []
-            web = SlackWeb(app.client, session)
+            client = AsyncWebClient(
+                token=config.bot_token,
+                base_url=config.api_url.rstrip("/") + "/",
+                session=session,
+                # A second attempt of the SDK's own could say the same words twice.
+                retry_handlers=[],
+            )
+            web = SlackWeb(client, session)
             me = await identify(web, self._clock, config.patience)
+            app = bolt(me, client)
             log.info("slack.identified", team=me.team, user=me.user)
             workspace = Workspace(me=me, web=web, pacer=Pacer(self._clock, config.rates), clock=self._clock)
             desk = self._desk(workspace)

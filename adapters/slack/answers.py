@@ -161,7 +161,13 @@ class Answers:
 
 
 def recipient(ask: Ask) -> Recipient:
-    return Recipient(channel=ask.channel, thread_ts=ask.thread_ts, user=ask.user, team=ask.user_team)
+    return Recipient(
+        channel=ask.channel,
+        thread_ts=ask.thread_ts,
+        asked_ts=ask.ts,
+        user=ask.user,
+        team=ask.user_team,
+    )
 
 
 def _unmarked(answer: Answer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Final
 import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.asks import Identity
 from adapters.slack.web import CallRefused, CallUnanswered, SlackWeb
@@ -73,6 +76,27 @@ async def identify(web: SlackWeb, clock: Clock, patience: Patience) -> Identity:
             )
         await clock.sleep(retry_s)
         retry_s = min(2 * retry_s, patience.max_retry_s)
+
+
+def bolt(me: Identity, client: AsyncWebClient) -> AsyncApp:
+    """An app that knows who it is: Bolt would ask Slack before it acknowledges the first event."""
+    known = AuthorizeResult(
+        enterprise_id=me.enterprise or None,
+        team_id=me.team,
+        bot_user_id=me.user,
+        bot_id=me.bot or None,
+        bot_token=client.token,
+    )
+
+    async def authorize() -> AuthorizeResult:
+        return known
+
+    # Bolt finds SLACK_BOT_TOKEN in the environment and warns that it makes no use of it.
+    logger = logging.getLogger("slack_bolt.errors")
+    logger.setLevel(logging.ERROR)
+    app = AsyncApp(authorize=authorize, request_verification_enabled=False, logger=logger)
+    app.client.base_url, app.client.session = client.base_url, client.session
+    return app
 
 
 def _check_scopes(granted: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
@@ -12,7 +12,7 @@ from adapters import wording
 from adapters.slack.answers import Answers, new_id
 from adapters.slack.asks import Ask, Identity, Payload, asker_id
 from adapters.slack.orphans import tidy
-from adapters.slack.taken import Taken
+from adapters.slack.taken import PLATFORM, Taken, taken_of
 from adapters.slack.telling import Tell
 from core.asking.policy import Policy
 from core.delivering.journal import ReplyRecord
@@ -66,12 +66,13 @@ class Desk:
     async def stop(self, key: str, who: AskerId, pressed: Payload) -> str:
         """What to say to whoever pressed Stop; empty where the reply itself says it.
 
-        pressed: the message with the button. Where its answer has ended elsewhere, it was left over.
+        pressed: the message with the button. Where nobody works on its answer, it was left over.
         """
         if self._running.asker_of(key) is not None:
             return self._stop(key, who)
-        if not await self._journal.knows(key):
-            await tidy(self._answers.workspace, key, pressed)
+        if await self._journal.knows(key):
+            return await self._stop_elsewhere(lambda taken: taken.key == key, lambda _ask: who)
+        await tidy(self._answers.workspace, key, pressed)
         return wording.STOPPED_ALREADY
 
     def _stop(self, key: str, who: AskerId) -> str:
@@ -82,12 +83,34 @@ class Desk:
             return wording.NOT_YOURS_TO_STOP
         return "" if self._running.stop(key) else wording.STOPPED_ALREADY
 
-    def stop_thread(self, channel: str, thread_ts: str, user: str) -> None:
+    async def _stop_elsewhere(
+        self, is_meant: Callable[[Taken], bool], who_of: Callable[[Ask], AskerId]
+    ) -> str:
+        """Asks the process that answers to end it; what to say to whoever wants that."""
+        said = wording.STOPPED_ALREADY
+        for taken in filter(None, map(taken_of, await self._journal.elsewhere(PLATFORM))):
+            if not is_meant(taken):
+                continue
+            if self._policy.may_steer(who_of(taken.ask), asked_by=taken.ask.asker):
+                await self._journal.ask_to_stop(taken.key)
+                said = wording.STOPPING_ELSEWHERE
+            else:
+                said = wording.NOT_YOURS_TO_STOP
+        return said
+
+    async def stop_thread(self, channel: str, thread_ts: str, user: str) -> None:
         """Slack's own stop button, which names the thread only."""
+
+        def who_of(ask: Ask) -> AskerId:
+            return ask.asker if ask.user == user else asker_id(ask.team, user)
+
+        def is_there(ask: Ask) -> bool:
+            return (ask.channel, ask.thread_ts) == (channel, thread_ts)
+
         for key, ask in list(self._asks.items()):
-            who = ask.asker if ask.user == user else asker_id(ask.team, user)
-            if (ask.channel, ask.thread_ts) == (channel, thread_ts):
-                self._stop(key, who)
+            if is_there(ask):
+                self._stop(key, who_of(ask))
+        await self._stop_elsewhere(lambda taken: is_there(taken.ask), who_of)
 
     def withdraw(self, channel: str, ts: str) -> None:
         """The message that asked is gone, and with it the wish for an answer."""

@@ -12,8 +12,11 @@ import structlog
 from pydantic import JsonValue
 
 from adapters.pagination import paginate
+from adapters.slack.orphans import metadata
 from adapters.slack.pacing import NotYet
 from adapters.slack.render import Block, SlackMessage
+from adapters.slack.stream import Recipient
+from adapters.slack.unconfirmed import Unconfirmed
 from adapters.slack.web import LITERALLY, QUIETLY, CallRefused, PacedCalls
 from adapters.slack.workspace import Abilities
 
@@ -60,6 +63,7 @@ class _Placed:
 class Edits:
     """Brings a thread to a wanted state call by call; called again after NotYet, it goes on where it was.
 
+    key: of the answer. unconfirmed: counts the posts that Slack did not answer.
     changed: awaited after each change of `place()`, before anything else is called.
     """
 
@@ -68,14 +72,17 @@ class Edits:
         calls: PacedCalls,
         abilities: Abilities,
         *,
-        channel: str,
-        thread_ts: str,
+        recipient: Recipient,
+        key: str,
+        unconfirmed: Unconfirmed,
         changed: Callable[[], Awaitable[None]],
     ) -> None:
         self._calls = calls
         self._abilities = abilities
-        self._channel = channel
-        self._thread_ts = thread_ts
+        self._channel = recipient.channel
+        self._thread_ts = recipient.thread_ts
+        self._metadata = metadata(key)
+        self._unconfirmed = unconfirmed
         self._changed = changed
         self._placed: list[_Placed] = []
         self._surplus: list[str] = []
@@ -84,13 +91,22 @@ class Edits:
     def place(self) -> dict[str, JsonValue]:
         return {"messages": [placed.ts for placed in self._placed], "surplus": [*self._surplus]}
 
+    def known(self) -> list[str]:
+        return [*(placed.ts for placed in self._placed), *self._surplus]
+
     def resume(self, place: Mapping[str, JsonValue]) -> None:
         """Goes on with what another process posted. place: as its `place()` said."""
         self._placed = [_Placed(ts, None) for ts in _strings(place.get("messages"))]
         self._surplus = _strings(place.get("surplus"))
 
+    def adopt(self, posted: Sequence[str], *, surplus: Sequence[str]) -> None:
+        """Goes on with messages that were found in the thread, which count in its order."""
+        placed = [*self._placed, *(_Placed(ts, None) for ts in posted)]
+        self._placed = sorted(placed, key=lambda each: each.ts)
+        self._surplus += surplus
+
     async def show(self, messages: Sequence[SlackMessage], *, urgent: bool) -> None:
-        """Raises NotYet, CallRefused, CallUnanswered.
+        """Raises NotYet, CallRefused, CallUnanswered, NeverConfirmed.
 
         New messages come before edits: the Stop that moves to the last one never disappears in between.
         """
@@ -129,14 +145,16 @@ class Edits:
         return True
 
     async def _post(self, message: SlackMessage, *, urgent: bool) -> str:
-        response = await self._calls.call(
-            "chat.postMessage",
-            channel=self._channel,
-            thread_ts=self._thread_ts,
-            urgent=urgent,
-            **_content(message),
-            **QUIETLY,
-        )
+        with self._unconfirmed.posting():
+            response = await self._calls.call(
+                "chat.postMessage",
+                channel=self._channel,
+                thread_ts=self._thread_ts,
+                metadata=self._metadata,
+                urgent=urgent,
+                **_content(message),
+                **QUIETLY,
+            )
         return str(response["ts"])
 
     async def _update(self, placed: _Placed, message: SlackMessage, *, urgent: bool) -> None:
@@ -152,9 +170,9 @@ class Edits:
         except CallRefused as refusal:
             if refusal.code not in _FROZEN:
                 raise
-            frozen, placed.ts = placed.ts, await self._post(message, urgent=urgent)
-            self._surplus.append(frozen)
-            await self._changed()
+            # With all that stand after it: the order of the messages is that of the text.
+            await self._give_up(self._placed[self._placed.index(placed) :])
+            raise NotYet(0) from None
         placed.message = message
 
     async def _delete_surplus(self, *, urgent: bool) -> None:

@@ -131,7 +131,7 @@ class Listener:
         if event["type"] in _QUESTIONS:
             await self._message(body)
         elif event["type"] == "agent_session_stopped":
-            self._desk.stop_thread(event["channel"], str(event.get("thread_ts") or ""), event["user"])
+            await self._desk.stop_thread(event["channel"], str(event.get("thread_ts") or ""), event["user"])
         elif event["type"] == "app_home_opened" and event.get("tab") == "messages":
             await self._offer_prompts(event["channel"])
         elif event["type"] == "assistant_thread_started":

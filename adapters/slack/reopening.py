@@ -15,6 +15,7 @@ from adapters.slack.workspace import Workspace
 from core.asking.seen import Seen
 from core.delivering.journal import ReplyRecord
 
+_STREAMS: Final = ("stream", "left")
 _POSTED: Final = ("messages", "surplus")
 
 
@@ -45,13 +46,14 @@ class Reopening:
         # The process may have died before it noted that: a later delivery must not be answered once more.
         await self.seen.first(taken.ask.key)
         if taken.ask.ts:
-            await delete_orphans(self.workspace, taken.ask, taken.key, known=_known(record))
+            await delete_orphans(self.workspace, recipient(taken.ask), taken.key, known=_known(record))
         return taken
 
 
 def _known(record: ReplyRecord) -> set[str]:
     lists = [value for name in _POSTED if isinstance(value := record.place.get(name), list)]
-    return {str(record.place.get("stream")), *(str(ts) for each in lists for ts in each)}
+    streams = {str(record.place.get(name)) for name in _STREAMS}
+    return streams | {str(ts) for each in lists for ts in each}
 
 
 __all__ = ["Reopening"]

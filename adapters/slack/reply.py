@@ -25,6 +25,7 @@ from adapters.slack.render import (
 )
 from adapters.slack.session import Session
 from adapters.slack.stream import Recipient, Stream, StreamLost, reopened
+from adapters.slack.unconfirmed import LOOK_S, NeverConfirmed, Unconfirmed
 from adapters.slack.web import CallRefused, CallUnanswered, PacedCalls
 from adapters.slack.workspace import Workspace
 from core.answering.footnotes import MARK
@@ -38,6 +39,9 @@ MAX_OPEN_STREAMS: Final = RATES["chat.stopStream"].burst
 
 _NEVER_STREAMS: Final = frozenset({"unknown_method", "missing_scope", "not_allowed_token_type"})
 """Refusals that hold for the whole workspace."""
+
+_QUIET_S: Final = 5.0
+"""Until the next draft where nobody knows what stands; the answer doesn't wait for it."""
 
 LOST: Final = frozenset(
     {
@@ -84,11 +88,13 @@ class SlackReply:
         self._recipient = recipient
         self._key = key
         self._calls = PacedCalls(workspace.web, workspace.pacer, key=key)
+        self._unconfirmed = Unconfirmed(workspace, recipient, key)
         self._edits = Edits(
             self._calls,
             self._abilities,
-            channel=recipient.channel,
-            thread_ts=recipient.thread_ts,
+            recipient=recipient,
+            key=key,
+            unconfirmed=self._unconfirmed,
             changed=self._changed,
         )
         self._session = Session(
@@ -102,6 +108,7 @@ class SlackReply:
         self._stream: Stream | None = None
         self._has_begun = False
         self._is_leaving = False
+        self._left = ""
         self._told = ""
         self._is_reopened = place is not None
         self.refusal = ""
@@ -111,9 +118,17 @@ class SlackReply:
             self._resume(place)
 
     def place(self) -> Mapping[str, JsonValue]:
-        """stream: of the message that is one; told: what one that was left has said."""
-        stream = self._stream.ts if self._stream else ""
-        return {"stream": stream, "told": self._told, **self._edits.place()}
+        """stream: of the message that is one; left: of one that was left, and told: what it has said.
+
+        unconfirmed: how many there may be beside it.
+        """
+        return {
+            "stream": self._stream.ts if self._stream else "",
+            "left": self._left,
+            "told": self._told,
+            "unconfirmed": self._unconfirmed.count,
+            **self._edits.place(),
+        }
 
     def on_placed(self, tell: Callable[[], Awaitable[None]]) -> None:
         self._tell = tell
@@ -124,13 +139,23 @@ class SlackReply:
 
     def _resume(self, place: Mapping[str, JsonValue]) -> None:
         self._has_begun = True
+        self._left = str(place.get("left") or "")
         self._told = str(place.get("told") or "")
+        if isinstance(count := place.get("unconfirmed"), int):
+            self._unconfirmed.count = count
         self._edits.resume(place)
         if ts := place.get("stream"):
-            self._is_leaving = True
-            self._stream = Stream(self._calls, self._workspace.clock, self._recipient)
-            self._stream.resume(str(ts))
-            self._abilities.open_streams += 1
+            self._leave_behind(str(ts))
+
+    def _leave_behind(self, ts: str) -> None:
+        """A stream of which nobody knows what it holds: it is taken away with the next draw."""
+        self._is_leaving = True
+        self._stream = self._new_stream()
+        self._stream.resume(ts)
+        self._abilities.open_streams += 1
+
+    def _new_stream(self) -> Stream:
+        return Stream(self._calls, self._workspace.clock, self._recipient, self._key)
 
     async def draw(self, event: AnswerEvent) -> Deferred | None:
         if isinstance(event, Answer):
@@ -141,6 +166,10 @@ class SlackReply:
             return Deferred(after_s=wait.after_s)
         except CallUnanswered as failure:
             raise SurfaceFailed(str(failure)) from None
+        except NeverConfirmed:
+            self.undrawn = None
+            log.error("answer.unconfirmed")  # noqa: TRY400 # where it was raised says nothing
+            raise SurfaceFailed("Slack confirms no message", lost=True) from None
         except CallRefused as refusal:
             lost = refusal.code in LOST
             self.refusal = refusal.code if lost else ""
@@ -153,17 +182,35 @@ class SlackReply:
 
     async def _draw(self, event: AnswerEvent) -> None:
         if not self._has_begun:
-            self._has_begun = True
             if not isinstance(event, Answer):
                 await self._open_stream(event)
+            self._has_begun = True
+        if self._unconfirmed.count:
+            await self._adopt()
+        if self._unconfirmed.count and not isinstance(event, Answer):
+            raise NotYet(_QUIET_S)
         if self._stream and not self._is_leaving and await self._streamed(self._stream, event):
             return
         if self._stream:
             await self._stream.leave()
-            self._told = self._stream.told
+            self._left, self._told = self._stream.ts, self._stream.told
             self._close_stream()
             await self._changed()
         await self._edits.show(self._messages(event), urgent=isinstance(event, Answer))
+        if self._unconfirmed.may_be_found:
+            # The answer stands; what may stand beside it is looked for until the thread could be read.
+            raise NotYet(LOOK_S)
+
+    async def _adopt(self) -> None:
+        """What Slack took without a word goes on as part of the reply, but for streams."""
+        stream = self._stream.ts if self._stream else ""
+        found = await self._unconfirmed.found(known={stream, self._left, *self._edits.known()})
+        streams = [each.ts for each in found if not each.is_posted]
+        if streams and self._stream is None:
+            self._leave_behind(streams.pop())
+        self._edits.adopt([each.ts for each in found if each.is_posted], surplus=streams)
+        if found:
+            await self._changed()
 
     async def _open_stream(self, event: Progress | Draft) -> None:
         """Not where it would have to wait for its start or its end: an edited message starts at once."""
@@ -182,11 +229,18 @@ class SlackReply:
             await self._changed()
 
     async def _started(self, event: Progress | Draft) -> Stream | None:
-        stop = [] if await self._session.begin() else [stop_block(self._key)]
-        stream = Stream(self._calls, self._workspace.clock, self._recipient)
+        """Raises CallUnanswered and NotYet where Slack does not even say whether it shows its own sign."""
+        has_stop = await self._session.begin()
+        if not has_stop and self._abilities.sessions:
+            # A stream keeps every block it was given, and so a Stop of ours would outlive the answer. Where
+            # Slack never has one of its own it does, and says when pressed that the answer has ended.
+            return None
+        stop = [] if has_stop else [stop_block(self._key)]
+        stream = self._new_stream()
         progress = event if isinstance(event, Progress) else Progress(stage=Stage.WRITING)
         try:
-            await stream.start(progress, stop)
+            with self._unconfirmed.posting():
+                await stream.start(progress, stop)
         except CallRefused as refusal:
             log.info("slack.stream_refused", code=refusal.code)
             self._abilities.streaming = refusal.code not in _NEVER_STREAMS

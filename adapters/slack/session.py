@@ -17,6 +17,9 @@ METHOD: Final = "agents.sessions.setStatus"
 END_S: Final = 30.0
 """How long its end is tried: Slack forgets a session that nobody ends."""
 
+_RETRY_S: Final = 0.5
+"""Until an end that was not answered is said again."""
+
 _NO_STOP_BUTTON: Final = "missing_agent_session_stopped_event_subscription"
 """Slack's warning that the sign would be shown without the button."""
 
@@ -43,22 +46,26 @@ class Session:
         self._may_be_open = may_be_open
 
     async def begin(self) -> bool:
-        """Whether Slack shows its stop button from now on."""
-        if not self._abilities.sessions or self._place in self._abilities.open_sessions:
+        """Whether Slack shows its stop button from now on. Raises CallUnanswered, then NotYet: call again."""
+        is_tried_again = self._may_be_open
+        is_anothers = self._place in self._abilities.open_sessions and not is_tried_again
+        if not self._abilities.sessions or is_anothers:
             return False
+        # Before the call: where that is cancelled, or not answered, nobody knows.
+        self._may_be_open = True
+        self._abilities.open_sessions.add(self._place)
         try:
             warning = await self._set("processing")
         except NotYet:
+            if is_tried_again:
+                raise
+            self._forget()
             return False
         except CallRefused as refusal:
             log.info("slack.session_refused", code=refusal.code)
+            self._forget()
             self._abilities.sessions = False
             return False
-        except CallUnanswered as failure:
-            log.info("slack.session_refused", code=str(failure))
-            self._open()
-            return False
-        self._open()
         self._abilities.sessions = warning != _NO_STOP_BUTTON
         return self._abilities.sessions
 
@@ -69,15 +76,14 @@ class Session:
         try:
             async with asyncio.timeout(END_S):
                 await self._set_in_turn("active")
-        except (CallRefused, CallUnanswered, TimeoutError) as failure:
+        except (CallRefused, TimeoutError) as failure:
             log.info("slack.session_left_open", detail=str(failure))
         finally:
-            self._may_be_open = False
-            self._abilities.open_sessions.discard(self._place)
+            self._forget()
 
-    def _open(self) -> None:
-        self._may_be_open = True
-        self._abilities.open_sessions.add(self._place)
+    def _forget(self) -> None:
+        self._may_be_open = False
+        self._abilities.open_sessions.discard(self._place)
 
     async def _set_in_turn(self, status: str) -> None:
         while True:
@@ -85,6 +91,8 @@ class Session:
                 await self._set(status)
             except NotYet as wait:
                 await self._clock.sleep(wait.after_s)
+            except CallUnanswered:
+                await self._clock.sleep(_RETRY_S)
             else:
                 return
 

@@ -48,21 +48,26 @@ class StreamLost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """Where a stream goes, and whom Slack shows it growing to."""
+    """Where a reply goes, and whom Slack shows it growing to. asked_ts: nothing of it stands before that."""
 
     channel: str
     thread_ts: str
+    asked_ts: str
     user: str
     team: str
 
 
 class Stream:
-    """ts: of its message, empty before the start. told: the part of the canonical text that stands in it."""
+    """key: of the answer, which its tasks name.
 
-    def __init__(self, calls: PacedCalls, clock: Clock, recipient: Recipient) -> None:
+    ts: of its message, empty before the start. told: the part of the canonical text that stands in it.
+    """
+
+    def __init__(self, calls: PacedCalls, clock: Clock, recipient: Recipient, key: str) -> None:
         self._calls = calls
         self._clock = clock
         self._recipient = recipient
+        self._key = key
         self.ts = ""
         self._started_s = 0.0
         self._tasks: dict[Stage, str] = {}
@@ -83,7 +88,7 @@ class Stream:
             thread_ts=to.thread_ts,
             recipient_user_id=to.user,
             recipient_team_id=to.team,
-            chunks=[_task(progress.stage, wording.progress_line(progress)), *_blocks(stop)],
+            chunks=[self._task(progress.stage, wording.progress_line(progress)), *_blocks(stop)],
         )
         self.ts = str(response["ts"])
         self._started_s = self._clock.monotonic()
@@ -133,10 +138,8 @@ class Stream:
         title = wording.progress_line(progress)
         if self._tasks.get(progress.stage) == title:
             return
-        earlier = [_task(stage, said, "complete") for stage, said in self._tasks.items()]
-        if progress.stage in self._tasks:
-            earlier = []
-        await self._send("chat.appendStream", [*earlier, _task(progress.stage, title)])
+        earlier = [] if progress.stage in self._tasks else self._finished_tasks()
+        await self._send("chat.appendStream", [*earlier, self._task(progress.stage, title)])
         self._tasks[progress.stage] = title
 
     async def _grow(self, draft: Draft) -> None:
@@ -158,7 +161,11 @@ class Stream:
         return live[len(self._live) :]
 
     def _finished_tasks(self) -> list[Chunk]:
-        return [_task(stage, said, "complete") for stage, said in self._tasks.items()]
+        return [self._task(stage, said, "complete") for stage, said in self._tasks.items()]
+
+    def _task(self, stage: Stage, title: str, status: str = "in_progress") -> Chunk:
+        task_id = f"{self._key}:{stage.value}"
+        return {"type": "task_update", "id": task_id, "title": title, "status": status}
 
     async def _send(
         self, method: str, chunks: Sequence[Chunk], *, urgent: bool = False, **arguments: object
@@ -203,6 +210,10 @@ class Stream:
             log.info("slack.stream_dead", code=refusal.code)
 
 
+def is_task_of(key: str, task_id: str) -> bool:
+    return task_id in {f"{key}:{stage.value}" for stage in Stage}
+
+
 def resumable(text: str) -> str:
     """The part of a growing text that another message could go on after: whole words, marks, code, tables."""
     while (shorter := settled(_OPEN_TABLE.sub("", _LAST_WORD.sub("", text)))) != text:
@@ -219,10 +230,6 @@ def reopened(told: str) -> str:
 def _closing_fence(text: str) -> str:
     pages = paginate(text, max(MIN_LIMIT_CHARS, 2 * len(text)))
     return pages[-1].closing if pages else ""
-
-
-def _task(stage: Stage, title: str, status: str = "in_progress") -> Chunk:
-    return {"type": "task_update", "id": stage.value, "title": title, "status": status}
 
 
 def _text(text: str) -> list[Chunk]:

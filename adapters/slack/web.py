@@ -18,6 +18,8 @@ RATE_LIMITED: Final = frozenset({"ratelimited", "rate_limited"})
 _PERHAPS_DONE: Final = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 """Slack's own faults: what was asked for may have happened all the same."""
 
+_NO_CONNECTION: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
 LITERALLY: Final[Mapping[str, Any]] = {"parse": "none", "link_names": False}
 """Without these Slack makes mentions and channels of plain words."""
 
@@ -42,7 +44,11 @@ class CallRefused(Exception):
 
 
 class CallUnanswered(Exception):
-    """Nobody knows whether it happened."""
+    """Nobody knows whether it happened. was_sent: False where it surely did not: there was no connection."""
+
+    def __init__(self, detail: str, *, was_sent: bool = True) -> None:
+        super().__init__(detail)
+        self.was_sent = was_sent
 
 
 class SlackWeb:
@@ -74,8 +80,10 @@ class SlackWeb:
             return await self._client.api_call(method, **request)
         except SlackApiError as error:
             raise _fault(method, error) from None
-        except (aiohttp.ClientError, TimeoutError, OSError, SlackClientError) as failure:
-            raise CallUnanswered(f"{method}: {type(failure).__name__}") from None
+        # ValueError: the SDK lets through what is no UTF-8.
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, SlackClientError) as failure:
+            was_sent = not isinstance(failure, _NO_CONNECTION)
+            raise CallUnanswered(f"{method}: {type(failure).__name__}", was_sent=was_sent) from None
 
 
 def _fault(method: str, error: SlackApiError) -> CallRefused | CallUnanswered:

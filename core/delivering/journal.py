@@ -2,7 +2,7 @@
 
 A record lies under `journal:KEY` until its reply has ended; beside it, under `lease:KEY`, whoever works on it
 says so anew every few seconds. A record without a lease was abandoned: its process was killed. Whoever claims
-the lease takes it over.
+the lease takes it over. Under `stop:KEY` another process asks whoever works on it to end that.
 
 Order is what makes it safe against a kill at any moment:
 
@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 RECORD: Final = "journal:"
 LEASE: Final = "lease:"
+STOP: Final = "stop:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +88,23 @@ _RECORDS: Final = TypeAdapter(ReplyRecord)
 
 
 class Journal:
-    """One process's part in it. A StoreFailed is logged when the store goes, and when it comes back."""
+    """One process's part in it. A StoreFailed is logged when the store goes, and when it comes back.
 
-    def __init__(self, store: Store, clock: Clock, limits: JournalLimits | None = None) -> None:
+    on_stop: told with a heartbeat of each key held here that another process asked to stop.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        limits: JournalLimits | None = None,
+        *,
+        on_stop: Callable[[str], object] = lambda _key: None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits or JournalLimits()
+        self._on_stop = on_stop
         self._owner = uuid.uuid4().hex.encode()
         self._held: set[str] = set()
         self._ended: set[str] = set()
@@ -159,17 +171,31 @@ class Journal:
         found = await self._tried(self._store.get([RECORD + key]), otherwise=(None,))
         return key in self._held or found[0] is not None
 
+    async def elsewhere(self, platform: str) -> list[ReplyRecord]:
+        """Those of a platform that other processes work on, or that are left to be found."""
+        keys = await self._others(platform)
+        found = await self._tried(self._store.get([RECORD + key for key in keys]), otherwise=())
+        read = (_read(key, data) for key, data in zip(keys, found, strict=False) if data is not None)
+        return [record for record in read if record]
+
+    async def ask_to_stop(self, key: str) -> None:
+        """Whoever works on it is told with their next heartbeat."""
+        await self._tried(self._store.put({STOP + key: b"1"}, ttl_s=self._limits.lease_s), otherwise=None)
+
     async def abandoned(self, platform: str) -> list[ReplyRecord]:
         """Those of a platform without a lease, oldest first, which are held here from now on."""
-        names = await self._tried(self._store.keys(f"{RECORD}{platform}:"), otherwise=())
-        keys = [key for key in (name.removeprefix(RECORD) for name in names) if key not in self._held]
-        leases = await self._leases(keys)
+        leases = await self._leases(await self._others(platform))
         found = [
             await self._tried(self._taken_over(key), otherwise=None)
             for key, owner in leases.items()
             if owner is None
         ]
         return sorted((record for record in found if record), key=lambda record: record.begun_at)
+
+    async def _others(self, platform: str) -> list[str]:
+        """The keys of a platform that are not held here."""
+        names = await self._tried(self._store.keys(f"{RECORD}{platform}:"), otherwise=())
+        return [key for key in (name.removeprefix(RECORD) for name in names) if key not in self._held]
 
     async def _taken_over(self, key: str) -> ReplyRecord | None:
         """None where another was faster, or it has just ended, or can't be read."""
@@ -206,6 +232,17 @@ class Journal:
             if owner is not None or not await self._tried(self._claim_lease(key), otherwise=True):
                 self._held.discard(key)
                 log.warning("lease.lost", key=key)
+        await self._heed_stops()
+
+    async def _heed_stops(self) -> None:
+        keys = sorted(self._held)
+        marks = await self._tried(self._store.get([STOP + key for key in keys]), otherwise=()) if keys else ()
+        stopped = [key for key, mark in zip(keys, marks, strict=False) if mark is not None]
+        for key in stopped:
+            self._on_stop(key)
+        if stopped:
+            # Told once: what draws its last state must not be stopped in that.
+            await self._tried(self._store.remove([STOP + key for key in stopped]), otherwise=None)
 
     async def _leases(self, keys: list[str]) -> dict[str, bytes | None]:
         """Who says to work on these; nothing where nobody knows."""

@@ -62,6 +62,7 @@ class Message:
     text: str = ""
     thread_ts: str = ""
     blocks: list[Json] = field(default_factory=list)
+    metadata: Json = field(default_factory=dict)
     stream: Stream | None = None
     is_deleted: bool = False
     edits: list[str] = field(default_factory=list)
@@ -100,11 +101,22 @@ class Message:
                     found[element["action_id"]] = element["positive_button"]["value"]
         return found
 
+    def _task_cards(self) -> list[Json]:
+        tasks = self.stream.tasks.values() if self.stream else ()
+        return [
+            {
+                "type": "task_card",
+                "task_id": task["id"],
+                **{name: task[name] for name in ("title", "status")},
+            }
+            for task in tasks
+        ]
+
     def as_json(self) -> Json:
         parent = {"thread_ts": self.thread_ts} if self.thread_ts else {}
         bot = {"bot_id": "B1"} if self.user == BOT else {}
         said = [{"type": "markdown", "text": self.markdown}] if self.stream and self.markdown else []
-        blocks = [*said, *self.all_blocks]
+        blocks = [*self._task_cards(), *said, *self.all_blocks]
         shown = {"blocks": blocks} if blocks else {}
         return {
             "type": "message",
@@ -125,7 +137,10 @@ class Refused(Exception):
 
 @dataclass(kw_only=True)
 class Fault:
-    """What a method's next calls meet. kind: an error's code; "drop" loses the call, "lose" its response."""
+    """What a method's next calls meet.
+
+    kind: an error's code; "drop" loses the call, "lose" its response, "garble" makes that unreadable.
+    """
 
     kind: str
     after: int = 0
@@ -150,6 +165,7 @@ class SlackServer:
     limits: calls per minute by method; None enforces nothing.
     is_agent: the app is one, so that threads have sessions with a stop button of Slack's.
     rejects: block types and methods this Slack has never heard of.
+    is_deaf: no ping is answered. is_black_hole: no call is, while it is set.
     strict_edits: a message that was streamed can't be edited.
     at: told of each call before it does anything, and when it has, before the caller hears of it; of "ack"
         afterwards. True: the caller is gone, and what has not been done is not.
@@ -175,6 +191,7 @@ class SlackServer:
     acks: dict[str, Json] = field(default_factory=dict)
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     is_deaf: bool = False
+    is_black_hole: bool = False
     is_agent: bool = False
     sessions: dict[tuple[str, str], str] = field(default_factory=dict)
     connections: int = 0
@@ -388,6 +405,8 @@ class SlackServer:
         arguments = dict(request.query)
         if request.can_read_body:
             arguments |= await request.json()
+        while self.is_black_hole:  # noqa: ASYNC110 # a switch that a test throws
+            await asyncio.sleep(0.01)
         if self.at("before", method, arguments):
             return web.json_response({})
         fault = self._fault(method)
@@ -409,12 +428,14 @@ class SlackServer:
         self.at("after", method, arguments)
         if error in {"drop", "lose"} and request.transport:
             request.transport.abort()
+        if error == "garble":
+            return web.Response(body=b"\xff\xfe\x00 {{{", content_type="application/json")
         return web.json_response(body, status=status, headers=headers)
 
     def _answer(self, request: web.Request, method: str, arguments: Json, fault: str) -> Json:
         if fault == "drop":
             return {}
-        if fault not in {"", "lose"}:
+        if fault not in {"", "lose", "garble"}:
             raise Refused(fault)
         self._check_token(request, method)
         self._count(method, arguments)
@@ -508,6 +529,7 @@ class SlackServer:
             text=arguments.get("text", "")[:40_000],
             thread_ts=arguments.get("thread_ts", ""),
             blocks=blocks,
+            metadata=arguments.get("metadata", {}),
         )
         message.edits.append(message.markdown)
         self.messages.append(message)
@@ -613,8 +635,9 @@ class SlackServer:
         channel = str(arguments["channel"])
         if channel.startswith("C") and "channels:history" not in self.scopes.split(","):
             raise Refused("missing_scope", needed="channels:history", provided=self.scopes)
+        with_metadata = arguments.get("include_all_metadata") == "true"
         found = [
-            message.as_json()
+            {**message.as_json(), **({"metadata": message.metadata} if with_metadata else {})}
             for message in self.messages
             if message.channel == channel
             and arguments["ts"] in (message.ts, message.thread_ts)

@@ -22,6 +22,7 @@ from core.ports import Clock
 from core.providers.system_clock import SystemClock
 from core.types import Answer, AnswerEvent
 from tests.adapters.canonical import solid
+from tests.fakes import FakeClock
 from tests.servers.slack_server import BOT, BOT_TOKEN, Message, SlackServer
 
 THREAD = "1.0"
@@ -35,6 +36,7 @@ class Drawing:
     slack: SlackServer
     reply: SlackReply
     abilities: Abilities
+    clock: Clock
 
     @property
     def messages(self) -> list[Message]:
@@ -63,8 +65,14 @@ class Drawing:
             else:
                 if deferred is None:
                     return
-                await asyncio.sleep(min(deferred.after_s, 0.01))
+                await self._wait(deferred.after_s)
         raise AssertionError("the answer never landed")
+
+    async def _wait(self, for_s: float) -> None:
+        if isinstance(self.clock, FakeClock):
+            await self.clock.sleep(for_s)
+        else:
+            await asyncio.sleep(min(for_s, 0.01))
 
 
 @asynccontextmanager
@@ -92,10 +100,10 @@ async def drawing(
         )
         reply = SlackReply(
             workspace,
-            Recipient(channel=channel, thread_ts=THREAD, user="U1", team="T1"),
+            Recipient(channel=channel, thread_ts=THREAD, asked_ts=THREAD, user="U1", team="T1"),
             key="slack:C1:1.0",
         )
-        yield Drawing(slack, reply, abilities)
+        yield Drawing(slack, reply, abilities, clock)
 
 
 def bare(markdown: str) -> str:

@@ -92,7 +92,7 @@ class Setting:
         running = RunningAnswers()
         kept = Conversations(SystemClock())
         async with self.slack.serving():
-            journal = Journal(self.store, SystemClock(), JOURNAL)
+            journal = Journal(self.store, SystemClock(), JOURNAL, on_stop=running.stop)
             adapter = self.adapter(model, running, kept, journal)
             recovery = Recovery(journal, SystemClock(), [adapter], running=running, limits=RECOVERY)
             loop = asyncio.get_running_loop()

@@ -32,6 +32,18 @@ async def test_an_event_is_acknowledged_before_any_work() -> None:
         assert not bot.model.closed
 
 
+async def test_an_event_is_acknowledged_within_a_second_while_the_web_api_is_a_black_hole() -> None:
+    async with Setting().joined() as bot:
+        bot.slack.is_black_hole = True
+        sent_s = time.monotonic()
+        await bot.slack.mention(QUESTION)
+        await bot.slack.command("What raises the sun?")
+        await bot.slack.delete(bot.slack.write("a word"))
+
+        assert time.monotonic() - sent_s < 1
+        bot.slack.is_black_hole = False
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.permutations([(kind, attempt) for kind in ("app_mention", "message") for attempt in range(4)]))
 def test_a_text_that_comes_up_to_eight_times_in_any_order_is_one_question(

@@ -94,6 +94,33 @@ async def test_a_reply_that_was_left_is_ended_in_one_message(
     assert bot.model.prompts == []
 
 
+async def test_a_stream_that_was_left_with_text_keeps_it_when_the_thread_can_be_read() -> None:
+    setting = Setting(slack=SlackServer(scopes=f"{LEAST_SCOPES},channels:history"))
+    taken = asked_in(setting.slack)
+    tasks = {"searching": {"id": f"{taken.key}:searching", "title": "Searching", "status": "complete"}}
+    streamed = posted(
+        setting.slack,
+        taken,
+        stream=Stream(mode="chunks", state="stopped", pieces=["The moon "], tasks=tasks),
+    )
+    edited = posted(setting.slack, taken)
+    await left(
+        setting.store,
+        taken,
+        shown=ANSWER,
+        left=streamed.ts,
+        told="The moon ",
+        messages=[edited.ts],
+        surplus=[],
+    )
+
+    async with setting.joined() as bot:
+        await recovered(bot)
+        said = [reply.markdown for reply in bot.slack.thread(taken.ask.ts)]
+
+    assert said == ["The moon ", "raises the tides."]
+
+
 @pytest.mark.parametrize("may_read", [True, False])
 async def test_a_question_of_which_nothing_is_known_to_stand_is_asked_again(may_read: bool) -> None:
     scopes = f"{LEAST_SCOPES},channels:history" if may_read else LEAST_SCOPES

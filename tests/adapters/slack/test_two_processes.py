@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from adapters import wording
 from adapters.slack.adapter import SlackAdapter, SlackConfig
 from adapters.slack.pacing import RATES
 from core.asking.conversations import Conversations
@@ -16,24 +19,31 @@ from core.delivering.running import RunningAnswers
 from core.providers.storage.redis_link import RedisLink
 from core.providers.storage.redis_store import RedisStore
 from core.providers.system_clock import SystemClock
-from tests.adapters.slack.joined import FASTER, PATIENCE
+from core.types import NoticeKind
+from tests.adapters.slack.joined import FASTER, JOURNAL, PATIENCE
 from tests.core.test_service import World
+from tests.fakes import FakeLanguageModel
 from tests.servers.redis_server import running_redis
-from tests.servers.slack_server import APP_TOKEN, BOT, BOT_TOKEN, LIMITS, Json, SlackServer
+from tests.servers.slack_server import APP_TOKEN, BOT, BOT_TOKEN, LIMITS, Json, Message, SlackServer
+
+PIECES = ("The moon raises", " them [1]. The end.")
 
 
 @asynccontextmanager
-async def process(slack: SlackServer, redis_url: str) -> AsyncIterator[RunningAnswers]:
+async def process(
+    slack: SlackServer, redis_url: str, model: FakeLanguageModel
+) -> AsyncIterator[RunningAnswers]:
     """A bot of its own that has joined; what it is answering."""
     clock, running = SystemClock(), RunningAnswers()
     async with RedisLink(redis_url, clock=clock, timeout_s=5).watched() as link:
         store = RedisStore(link)
+        journal = Journal(store, clock, JOURNAL, on_stop=running.stop)
         adapter = SlackAdapter(
-            service=World(clock=clock).service(),
+            service=World(clock=clock, model=model).service(),
             running=running,
             conversations=Conversations(clock),
             policy=Policy(),
-            journal=Journal(store, clock),
+            journal=journal,
             store=store,
             clock=clock,
             config=SlackConfig(
@@ -45,23 +55,27 @@ async def process(slack: SlackServer, redis_url: str) -> AsyncIterator[RunningAn
             ),
         )
         before = slack.connections
-        listening = asyncio.create_task(adapter.run())
+        tasks = [asyncio.create_task(adapter.run()), asyncio.create_task(journal.run())]
         try:
             await slack.until(lambda: slack.connections > before)
             yield running
         finally:
             await running.drain(finish_s=2.0, mark_s=1.0, interrupt=lambda: None)
-            listening.cancel()
-            await asyncio.wait([listening])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 @asynccontextmanager
-async def two_processes(directory: Path) -> AsyncIterator[tuple[SlackServer, list[RunningAnswers]]]:
-    slack = SlackServer(faster=FASTER, limits=LIMITS)
+async def two_processes(
+    directory: Path, *, is_agent: bool = False, pause_s: float = 0.0
+) -> AsyncIterator[tuple[SlackServer, list[RunningAnswers]]]:
+    slack = SlackServer(faster=FASTER, limits=LIMITS, is_agent=is_agent)
+    model = FakeLanguageModel([f"word{n} " for n in range(400)] if pause_s else PIECES, pause_s=pause_s)
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(running_redis(directory))
         await stack.enter_async_context(slack.serving())
-        running = [await stack.enter_async_context(process(slack, redis.url)) for _ in range(2)]
+        running = [await stack.enter_async_context(process(slack, redis.url, model)) for _ in range(2)]
         yield slack, running
 
 
@@ -100,3 +114,37 @@ async def test_what_one_has_answered_the_other_leaves_when_it_is_delivered_again
             await slack.deliver("events_api", event, attempt=attempt)
         await slack.until(lambda: not any(map(len, running)))
         assert answers(slack) == 1
+
+
+async def begun(slack: SlackServer) -> Message:
+    """A reply with text in it; from now on the other process hears what people do."""
+    asked = await slack.mention("What raises the tides?")
+    await slack.until(lambda: any("word3" in reply.markdown for reply in slack.thread(asked.ts)))
+    slack.sockets.reverse()
+    return slack.thread(asked.ts)[0]
+
+
+@pytest.mark.parametrize("is_agent", [False, True], ids=["button", "slack's own"])
+async def test_a_stop_reaches_an_answer_of_the_other_process(tmp_path: Path, is_agent: bool) -> None:
+    async with two_processes(tmp_path, is_agent=is_agent, pause_s=0.01) as (slack, running):
+        reply = await begun(slack)
+        if is_agent:
+            await slack.stop_natively("C1", reply.thread_ts)
+        else:
+            await slack.press(reply, "stop_answer")
+        await slack.until(lambda: not any(map(len, running)), limit_s=2.0)
+
+        said = [] if is_agent else [wording.STOPPING_ELSEWHERE]
+        assert [response["text"] for response in slack.responses] == said
+        assert wording.NOTICES[NoticeKind.STOPPED] in slack.thread(reply.thread_ts)[-1].shown
+
+
+async def test_a_stop_of_somebody_else_reaches_no_answer_of_the_other_process(tmp_path: Path) -> None:
+    async with two_processes(tmp_path, pause_s=0.01) as (slack, running):
+        reply = await begun(slack)
+        await slack.press(reply, "stop_answer", user="U2")
+        await slack.until(lambda: slack.responses)
+        await asyncio.sleep(2 * JOURNAL.heartbeat_s)
+
+        assert slack.responses[0]["text"] == wording.NOT_YOURS_TO_STOP
+        assert any(map(len, running))

@@ -67,6 +67,23 @@ async def beat(journal: Journal) -> None:
     await asyncio.wait([running])
 
 
+async def test_what_another_process_asks_to_stop_is_told_once_with_the_next_heartbeat(
+    store: Store, clock: FakeClock
+) -> None:
+    told: list[str] = []
+    owner = Journal(store, clock, on_stop=told.append)
+    other = Journal(store, clock)
+    for key in ("test:a", "test:b"):
+        await owner.begin(record(clock, key))
+    assert sorted(each.key for each in await other.elsewhere("test")) == ["test:a", "test:b"]
+    assert await owner.elsewhere("test") == []
+
+    await other.ask_to_stop("test:a")
+    assert told == []
+    await beat(owner)
+    assert told == ["test:a"]
+
+
 async def test_what_a_process_leaves_behind_is_found_as_it_was_by_one_other(
     store: Store, clock: FakeClock
 ) -> None:
