@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -20,8 +21,11 @@ from core.providers.embedding.export import export_path, packaged_model
 from core.types import SearchHit
 from tests.servers.loopback import serving
 from tests.servers.openai_server import OpenAIServer, openai_server
-from tests.servers.slack_server import APP_TOKEN, BOT_TOKEN, SlackServer
+from tests.servers.slack_server import APP_TOKEN, BOT_TOKEN, LEAST_SCOPES, SlackServer
 from tests.servers.toxic_proxy import Dose, ToxicProxy, toxic_proxy
+
+SCOPES: Final = f"{LEAST_SCOPES},channels:history"
+"""The last is optional: with it the bot can look for what it posted without hearing so."""
 
 FindHits = Callable[[str], Awaitable[Sequence[SearchHit]]]
 
@@ -110,7 +114,7 @@ async def loopback_world(
         await behind_proxy(Dependency.MODEL, model.url)
         if embedding_api:
             await behind_proxy(Dependency.EMBEDDING, model.url)
-        slack = await stack.enter_async_context(SlackServer(is_agent=True).serving())
+        slack = await stack.enter_async_context(SlackServer(is_agent=True, scopes=SCOPES).serving())
         await behind_proxy(Dependency.CHAT, slack.url)
         if redis_url:
             await behind_proxy(Dependency.REDIS, urlsplit(redis_url).port or 6379)

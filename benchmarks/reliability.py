@@ -47,11 +47,7 @@ def matrix(dependencies: Sequence[Dependency] = tuple(Dependency)) -> Iterator[C
                     Case(dependency=dependency, toxic=toxic, redis=True, moment=when) for when in Moment
                 )
                 continue
-            moment = Moment.UNDER_WAY if dependency is Dependency.CHAT else Moment.START
-            yield from (
-                Case(dependency=dependency, toxic=toxic, redis=redis, moment=moment)
-                for redis in (False, True)
-            )
+            yield from (Case(dependency=dependency, toxic=toxic, redis=redis) for redis in (False, True))
 
 
 def run_all(cases: Sequence[Case], *, at_once: int = AT_ONCE) -> list[Ending]:

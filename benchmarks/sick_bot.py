@@ -94,14 +94,17 @@ async def ended(case: Case, directory: Path, redis_url: str = "") -> Ending:
         world.model.pieces = _PIECES
         world.model.tokens_per_s = 200
         proxy = world.proxies[case.dependency]
-        if case.moment is Moment.START:
+        if case.moment is Moment.START and case.dependency is not Dependency.CHAT:
             proxy.toxic = case.toxic
         running = RunningAnswers()
         async with joined_bot(world, directory, running):
             began_s = asyncio.get_running_loop().time()
+            if case.moment is Moment.START:
+                proxy.toxic = case.toxic  # a Slack that is sick before it is joined has no question to ask
             asked = await world.slack.mention(QUESTIONS[0])
-            await world.slack.until(lambda: _is_under_way(world.slack, asked), limit_s=LIMITS.question_s)
-            proxy.toxic = case.toxic
+            if case.moment is Moment.UNDER_WAY:
+                await world.slack.until(lambda: _is_under_way(world.slack, asked), limit_s=LIMITS.question_s)
+                proxy.toxic = case.toxic
             timely = await _finished(running, world, case)
             took_s = asyncio.get_running_loop().time() - began_s
             messages = world.slack.thread(asked.ts)

@@ -51,6 +51,13 @@ class Answers:
         self._clock = clock
         self._pace = pace
 
+    async def stop_elsewhere(self, key: str) -> bool:
+        """Asks another process to end that answer; False where none knows it."""
+        if not await self._journal.knows(key):
+            return False
+        await self._journal.ask_to_stop(key)
+        return True
+
     async def take(self, ask: Ask) -> ReplyRecord | None:
         """Begins and counts it; to be called before anything is done about it.
 
@@ -94,7 +101,7 @@ class Answers:
 
     def _start(self, record: ReplyRecord, ask: Ask, work: Coroutine[Any, Any, Any]) -> None:
         asker = _asker(ask)
-        self._running.start(running_key(ask.question_id), asker, self._left_at_last(record, work))
+        self._running.start(record.key, asker, self._left_at_last(record, work))
 
     async def _left_at_last(self, record: ReplyRecord, work: Coroutine[Any, Any, Any]) -> None:
         try:
@@ -193,10 +200,6 @@ def private_board(
 def thread_key(channel_id: int) -> str:
     """As conversations are kept."""
     return f"{PLATFORM}:{channel_id}"
-
-
-def running_key(question_id: str) -> str:
-    return f"{PLATFORM}:{question_id}"
 
 
 def _left(record: ReplyRecord) -> Mapping[str, JsonValue] | None:

@@ -21,6 +21,11 @@ TOKEN_LIVES_S: Final = 14 * 60.0
 """Discord's limit is 15 minutes; what is begun with it has to end in time."""
 
 
+def running_key(question_id: str) -> str:
+    """Of an answer, in the journal and among those in work."""
+    return f"{PLATFORM}:{question_id}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """By which an interaction is answered. value: a secret, for as long as it lives."""
@@ -60,7 +65,7 @@ class Ask:
     def record(self, now: datetime) -> ReplyRecord:
         """As it is begun."""
         return ReplyRecord(
-            key=f"{PLATFORM}:{self.event_id}",
+            key=running_key(self.question_id),
             platform=PLATFORM,
             ask=_ASKS.dump_python(self, mode="json"),
             begun_at=now,

@@ -10,7 +10,7 @@ import discord
 import structlog
 
 from adapters import wording
-from adapters.discord.answers import Answers, running_key, thread_key
+from adapters.discord.answers import Answers, thread_key
 from adapters.discord.askers import (
     Asker,
     asker_id,
@@ -21,7 +21,7 @@ from adapters.discord.askers import (
     tell_beside,
     whisper,
 )
-from adapters.discord.asks import PLATFORM, TOKEN_LIVES_S, Ask, Token
+from adapters.discord.asks import PLATFORM, TOKEN_LIVES_S, Ask, Token, running_key
 from adapters.discord.boards import Venue
 from adapters.discord.faults import NETWORK_FAULTS
 from adapters.discord.opening import Asked, read_opening
@@ -199,13 +199,20 @@ class Desk:
         key = running_key(question)
         asked_by = self._running.asker_of(key)
         if asked_by is None:
-            await whisper(interaction, wording.STOPPED_ALREADY)
+            await whisper(interaction, await self._stopped_elsewhere(key, who, asker))
         elif not self._policy.may_steer(who.id, asked_by=asked_by):
             await whisper(interaction, wording.NOT_YOURS_TO_STOP)
         else:
             self._running.stop(key)
             log.info("answer.stopped", by_asker=asker == str(who.user.id))
             await interaction.response.defer()
+
+    async def _stopped_elsewhere(self, key: str, who: Asker, asker: str) -> str:
+        """What to say of an answer that is not in work in this process."""
+        if not self._policy.may_steer(who.id, asked_by=asker_id(who.place.workspace, asker)):
+            return wording.NOT_YOURS_TO_STOP
+        elsewhere = await self._answers.stop_elsewhere(key)
+        return wording.STOPPING_ELSEWHERE if elsewhere else wording.STOPPED_ALREADY
 
     async def search_again(self, interaction: discord.Interaction[Any], *, asker: str) -> None:
         who = presser(interaction)

@@ -66,7 +66,7 @@ class Bot:
     def adapter(self, server_url: str = "") -> DiscordAdapter:
         self.world.clock = self.clock
         self.store = self.store or MemoryStore(self.clock)
-        self.journal = Journal(self.store, self.clock, SHORT_LEASES)
+        self.journal = Journal(self.store, self.clock, SHORT_LEASES, on_stop=self.running.stop)
         urls = {"api_url": f"{server_url}/api/v10", "gateway_url": f"{server_url.replace('http', 'ws')}/gw"}
         config = DiscordConfig(
             token=self.token,

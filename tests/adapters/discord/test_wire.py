@@ -8,6 +8,8 @@ import pytest
 
 from adapters import wording
 from core.asking.policy import Policy
+from core.providers.storage.memory_store import MemoryStore
+from core.providers.system_clock import SystemClock
 from core.types import AskerId
 from tests.adapters.discord.harness import Bot, FastClock, buttons, connected, slow_model, until
 from tests.fakes import FakeLanguageModel
@@ -349,6 +351,22 @@ async def test_a_stop_left_over_from_before_a_restart_says_that_its_answer_has_e
 
         assert server.responses[token]["@original"]["content"] == wording.STOPPED_ALREADY
         assert server.responses[token]["@original"]["flags"] & EPHEMERAL
+
+
+async def test_a_stop_that_reaches_another_process_ends_the_answer_there() -> None:
+    store = MemoryStore(SystemClock())
+    owner, other = Bot(store=store), Bot(store=store)
+    owner.world.model = slow_model(10_000)
+    async with connected(owner) as server:
+        asked = await server.mention("What raises the tides?")
+        await until(lambda: len(server.thread_messages(asked)) == 2)
+        shown = dict(server.thread_messages(asked)[0])
+        async with connected(other) as elsewhere:
+            token = await elsewhere.press(shown, "Stop")
+            await until(lambda: token in elsewhere.responses)
+            assert elsewhere.responses[token]["@original"]["content"] == wording.STOPPING_ELSEWHERE
+        await owner.ended(answers=1)
+        assert "Stopped, as asked." in server.thread_messages(asked)[-1]["content"]
 
 
 async def test_a_message_posted_twice_for_a_broken_connection_stands_there_once() -> None:
