@@ -50,6 +50,8 @@ def test_heroku_installs_what_the_constraints_pin() -> None:
 
     assert last == "."
     assert set(pins) <= set(_lines("constraints.txt"))
+    # Its add-on sets REDIS_URL, without which nobody asked for the extra.
+    assert any(pin.startswith("redis==") for pin in pins)
 
 
 def test_most_functions_are_short_and_none_is_long() -> None:
