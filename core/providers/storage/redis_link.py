@@ -69,6 +69,9 @@ class RedisLink:
         self._limits = limits
         self.breaker = CircuitBreaker("Redis", clock, limits)
         self._lost = asyncio.Event()
+        self._in_flight = 0
+        self._landed = asyncio.Event()
+        self._is_closed = False
         unverified = {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
         pool = BlockingConnectionPool.from_url(
             url,
@@ -82,7 +85,9 @@ class RedisLink:
         self._client = Redis.from_pool(pool)
 
     async def run(self, work: Callable[[Redis], Awaitable[T]]) -> T:
-        """Raises StoreFailed: at once while Redis is gone, within `timeout_s` when it goes."""
+        """Raises StoreFailed: at once while Redis is gone or was left, within `timeout_s` when it goes."""
+        if self._is_closed:
+            raise StoreFailed("Redis was left", fault=Fault.REFUSED)
         if self.breaker.state is not BreakerState.CLOSED:
             raise StoreFailed("Redis has failed and is left alone", fault=Fault.UNREACHABLE)
         try:
@@ -106,6 +111,11 @@ class RedisLink:
             yield self
 
     async def aclose(self) -> None:
+        """Waits for the calls under way: a connection that is being made would be closed by nobody."""
+        self._is_closed = True
+        while self._in_flight:
+            self._landed.clear()
+            await self._landed.wait()
         await self._client.aclose(close_connection_pool=True)
 
     async def _watch(self) -> None:
@@ -134,6 +144,7 @@ class RedisLink:
             self._lost.set()
 
     async def _within(self, limit_s: float, work: Callable[[Redis], Awaitable[T]]) -> T:
+        self._in_flight += 1
         try:
             async with asyncio.timeout(limit_s):
                 return await work(self._client)
@@ -142,6 +153,9 @@ class RedisLink:
         except _FAULTS as error:
             # Of the error only its name: redis-py's messages hold addresses.
             raise StoreFailed(f"Redis: {type(error).__name__}", fault=_fault(error)) from None
+        finally:
+            self._in_flight -= 1
+            self._landed.set()
 
 
 async def _write(redis: Redis) -> Any:

@@ -325,3 +325,20 @@ async def test_a_self_signed_certificate_is_refused_unless_it_is_allowed(tmp_pat
             assert await RedisStore(lenient).claim("a:1", b"", ttl_s=60)
             await strict.aclose()
             await lenient.aclose()
+
+
+async def test_a_link_that_was_closed_opens_no_connection_and_waits_for_the_one_under_way(
+    tmp_path: Path,
+) -> None:
+    with running_redis(tmp_path) as server:
+        link = RedisLink(server.url, clock=SystemClock(), timeout_s=5)
+        store = RedisStore(link)
+        async with asyncio.TaskGroup() as tasks:
+            last = tasks.create_task(store.claim("a:1", b"", ttl_s=60))
+            await asyncio.sleep(0)
+            await link.aclose()
+            assert last.done()
+        assert last.result()
+        with pytest.raises(StoreFailed, match="was left"):
+            await store.get(["a:1"])
+        assert b"connected_clients:1" in server.say("INFO clients")
