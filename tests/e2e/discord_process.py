@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -63,11 +63,14 @@ def bot_processes(recipe: Recipe) -> Iterator[BotProcesses]:
         processes.kill()
 
 
-def store_of(kept_in: str) -> Store:
+@asynccontextmanager
+async def opened_store(kept_in: str) -> AsyncIterator[Store]:
     clock = SystemClock()
     if kept_in.startswith("redis://"):
-        return RedisStore(RedisLink(kept_in, clock=clock))
-    return FileStore(Path(kept_in), clock)
+        async with RedisLink(kept_in, clock=clock).watched() as link:
+            yield RedisStore(link)
+    else:
+        yield FileStore(Path(kept_in), clock)
 
 
 def _run(recipe: Recipe) -> None:
@@ -76,7 +79,8 @@ def _run(recipe: Recipe) -> None:
 
 
 async def _serve(recipe: Recipe) -> None:
-    bot = Bot(store=store_of(recipe.kept_in))
-    bot.world.model = slow_model(recipe.words, pause_s=0.0005)
-    async with running(bot, recipe.server_url) as task:
-        await task
+    async with opened_store(recipe.kept_in) as store:
+        bot = Bot(store=store)
+        bot.world.model = slow_model(recipe.words, pause_s=0.0005)
+        async with running(bot, recipe.server_url) as task:
+            await task

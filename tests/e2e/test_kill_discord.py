@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.discord.harness import buttons, until
-from tests.e2e.discord_process import BotProcesses, Recipe, bot_processes, store_of
+from tests.e2e.discord_process import BotProcesses, Recipe, bot_processes, opened_store
 from tests.servers.discord_server import LOADING, DiscordServer, Trap, discord_server
 from tests.servers.redis_server import running_redis
 
@@ -86,8 +86,7 @@ async def ask(server: DiscordServer, way: str) -> None:
 
 async def all_ended(kept_in: str | Path) -> None:
     """Once nothing stands in the journal any more."""
-    store = store_of(str(kept_in))
-    async with asyncio.timeout(15):
+    async with opened_store(str(kept_in)) as store, asyncio.timeout(15):
         while await store.keys("journal:"):  # noqa: ASYNC110 # a store tells nobody of its changes
             await asyncio.sleep(0.02)
 
