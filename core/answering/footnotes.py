@@ -62,6 +62,9 @@ _CLOSING = tuple(".,;:!?)’”»。，；：！？、")
 _JOINED = re.compile(r"[\[【［][^\]】］\n]*\x00|\\\x00|`\x00`|~\x00~")
 """Where \x00 stands for a dropped mark: what would close up to a mark, an escape or a fence without it."""
 
+_FENCES = ("```", "~~~")
+"""A dropped mark kept them from the beginning of a line, where all after them would be code."""
+
 
 def footnote_to(source: Source, number: int, *, quotes: tuple[str, ...], links: tuple[str, ...]) -> Footnote:
     page = source.page
@@ -105,6 +108,9 @@ class FootnoteWriter:
         self._splitter = CodeSplitter()
         self._held = ""
         self._gap: str | None = None  # the spaces before a mark just dropped: wanted again if a word follows
+        self._has_dropped_lead = (
+            False  # a mark that was dropped stood first in its line, and nothing after it yet
+        )
         self._numbers: dict[int, int] = {}  # a source's number -> its footnote's
         self._marks: list[_Mark] = []
 
@@ -144,7 +150,7 @@ class FootnoteWriter:
             self._read_prose(final=False)
             return
         self._read_prose(final=True)
-        self._write(text)
+        self._write(text, code=True)
 
     def _read_prose(self, *, final: bool) -> None:
         """Hand out the held prose, up to where a mark may have begun."""
@@ -174,13 +180,25 @@ class FootnoteWriter:
         self._write(self._held[:end])
         self._held = self._held[end:]
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, *, code: bool = False) -> None:
         if not text:
             return
         if self._gap is not None:
             self.text += self._gap_before(text, self._gap)
             self._gap = None
-        self.text += text
+        self.text += text if code else self._escaped(text)
+
+    def _escaped(self, text: str) -> str:
+        """With a backslash before what would begin a code block only because a mark before it was dropped."""
+        bare = text.lstrip(" \t")
+        if not bare or not self._has_dropped_lead:
+            return text
+        self._has_dropped_lead = False
+        opens = bare.startswith(_FENCES) and self._is_at_line_lead()
+        return text.removesuffix(bare) + "\\" + bare if opens else text
+
+    def _is_at_line_lead(self) -> bool:
+        return _LINE_LEAD.fullmatch(self.text, self.text.rfind("\n") + 1) is not None
 
     def _gap_before(self, text: str, gap: str) -> str:
         """What stays of the spaces before a dropped mark that `text` follows."""
@@ -194,8 +212,9 @@ class FootnoteWriter:
         numbers = [number for number in self._known_numbers(written) if self._is_new(number, statement)]
         if not numbers:
             self._gap = self._gap or gap
+            self._has_dropped_lead = self._has_dropped_lead or self._is_at_line_lead()
             return
-        if _LINE_LEAD.fullmatch(self.text, self.text.rfind("\n") + 1):
+        if self._is_at_line_lead():
             self.text += gap
         self._gap = None
         for number in numbers:

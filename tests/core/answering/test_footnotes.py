@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.answering.code_spans import MAX_HELD_CHARS, CodeSplitter
@@ -306,6 +306,8 @@ def prose_of(text: str) -> str:
 
 
 @given(MODEL_TEXT)
+@example("[9]```[1]")
+@example("- [9] ~~~ [1]")
 def test_every_mark_has_its_footnote_and_link(text: str) -> None:
     writer = written(text)
     marks = [int(mark[1]) for mark in MARK.finditer(prose_of(writer.text))]
