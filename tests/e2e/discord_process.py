@@ -67,7 +67,7 @@ def bot_processes(recipe: Recipe) -> Iterator[BotProcesses]:
 async def opened_store(kept_in: str) -> AsyncIterator[Store]:
     clock = SystemClock()
     if kept_in.startswith("redis://"):
-        async with RedisLink(kept_in, clock=clock).watched() as link:
+        async with RedisLink(kept_in, clock=clock, timeout_s=5).watched() as link:
             yield RedisStore(link)
     else:
         yield FileStore(Path(kept_in), clock)

@@ -107,8 +107,13 @@ class RedisLink:
             stack.push_async_callback(self.aclose)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             watching = group.create_task(self._watch())
-            stack.callback(watching.cancel)
+            stack.callback(self._leave, watching)
             yield self
+
+    def _leave(self, watching: asyncio.Task[None]) -> None:
+        # Said in two ways: redis-py loses a cancellation that comes while it connects.
+        self._is_closed = True
+        watching.cancel()
 
     async def aclose(self) -> None:
         """Waits for the calls under way: a connection that is being made would be closed by nobody."""
@@ -120,12 +125,14 @@ class RedisLink:
 
     async def _watch(self) -> None:
         await self._try()
-        while True:
+        while not self._is_closed:
             await self._lost.wait()
             while self.breaker.state is not BreakerState.CLOSED:
                 # Sooner the breaker would let nothing pass.
                 await self._clock.sleep(self.breaker.retry_in_s or self._limits.open_s)
                 await self._try()
+                if self._is_closed:
+                    return
             self._lost.clear()
             log.info("redis.recovered")
 

@@ -342,3 +342,12 @@ async def test_a_link_that_was_closed_opens_no_connection_and_waits_for_the_one_
         with pytest.raises(StoreFailed, match="was left"):
             await store.get(["a:1"])
         assert b"connected_clients:1" in server.say("INFO clients")
+
+
+async def test_a_link_that_is_left_while_it_connects_is_left_at_once(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as server:
+        for turns in range(30):
+            async with asyncio.timeout(5):
+                async with RedisLink(server.url, clock=SystemClock()).watched():
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
