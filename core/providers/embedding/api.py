@@ -31,7 +31,9 @@ TEXTS_A_REQUEST: Final = 32
 MAX_CHARS: Final = 1_500
 """A passage has some 600. Some servers refuse what is over 512 tokens in place of cutting it."""
 
-CACHED_VECTORS: Final = 4_096
+CACHED_VECTORS: Final = 1_024
+"""What the last twenty questions read; the library has the rest."""
+
 STORED_S: Final = 24 * 3600.0
 """Among them are those of questions, of which nothing is kept longer."""
 _STORED_TYPE: Final = np.dtype("<f2")

@@ -47,8 +47,8 @@ WORKERS = 2
 TEXTS_A_TURN = 4
 """Texts a worker embeds before another question gets its turn, about 30 ms."""
 
-CACHED_VECTORS = 4_096
-"""What twenty questions read."""
+CACHED_VECTORS = 1_024
+"""What the last twenty questions read; the library has the rest."""
 
 EXPORT_LIMIT_S = 180.0
 

@@ -24,7 +24,8 @@ class VectorMemory:
         """As the last used; those used longest ago make room."""
         for text, row in vectors.items():
             key = text_key(text)
-            self._rows[key] = row
+            if key not in self._rows:
+                self._rows[key] = row.copy()  # as part of a matrix it would keep all of that
             self._rows.move_to_end(key)
         while len(self._rows) > self._most:
             self._rows.popitem(last=False)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
 
@@ -26,6 +26,9 @@ loosely and fills for hundreds of writes: with 16 MiB each the process grew by 9
 
 SEEN_AFTER = timedelta(seconds=5)
 """By when what another process wrote is read here."""
+
+MAX_UNDER_WAY = 1_000
+"""Works on one place: 32 questions at once begin some ten each. More is a LanceDB that answers no more."""
 
 LANCE_FAULTS = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 """What lancedb and pyarrow raise; they have no common class of their own."""
@@ -50,6 +53,7 @@ class HealingPlace(Generic[T]):
         self._connection: AsyncConnection | None = None
         self._opened: T | None = None
         self._opening = asyncio.Lock()
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     @property
     def directory(self) -> Path | None:
@@ -57,7 +61,33 @@ class HealingPlace(Generic[T]):
         return None if "://" in self._uri else Path(self._uri)
 
     async def run(self, work: Callable[[T], Awaitable[R]]) -> R:
-        """Tries a second time on a place opened anew: that mends or replaces it. Raises LibraryFailed."""
+        """Tries a second time on a place opened anew: that mends or replaces it. Raises LibraryFailed.
+
+        A cancelled caller leaves at once, as of `to_its_end`.
+        """
+        return await self.to_its_end(self._run(work))
+
+    async def to_its_end(self, work: Coroutine[Any, Any, R]) -> R:
+        """Waited for no longer than wanted, but never cut off. Raises LibraryFailed if it can't begin.
+
+        LanceDB 0.40 doesn't forget a read that was cancelled: after some 2,000 of them `optimize` waited
+        for ever, every thread idle (its scheduler's account of such reads: lance-format/lance#7638). And
+        a write that is cut off goes on inside LanceDB, beside whatever is done next.
+        """
+        if len(self._under_way) >= MAX_UNDER_WAY:
+            work.close()
+            raise LibraryFailed(f"{MAX_UNDER_WAY} works have not ended")
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # somebody waited for it, or nobody wants it any more
+
+    async def _run(self, work: Callable[[T], Awaitable[R]]) -> R:
         opened = await self.opened()
         try:
             return await work(opened)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -47,7 +47,6 @@ class LanceLibrary:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._place = HealingPlace(str(directory), _set_up)
-        self._scoring: set[asyncio.Task[Sequence[float]]] = set()
 
     async def prepare(self) -> None:
         """Open the library and clear away what killed processes left. Raises LibraryFailed."""
@@ -63,28 +62,13 @@ class LanceLibrary:
         async def score(connection: AsyncConnection) -> Sequence[float]:
             return await _lexical_scores(connection, self._directory, storable(question), texts)
 
-        return await self._to_its_end(self._place.run(score)) if texts else ()
+        return await self._place.run(score) if texts else ()
 
     async def dense_scores(self, question: Vectors, passages: Vectors) -> Sequence[float]:
         async def score(connection: AsyncConnection) -> Sequence[float]:
             return await _dense_scores(connection, self._directory, question, passages)
 
-        return await self._to_its_end(self._place.run(score)) if len(passages) else ()
-
-    async def _to_its_end(self, scoring: Coroutine[Any, Any, Sequence[float]]) -> Sequence[float]:
-        """Scores are waited for no longer than wanted, but always taken to their end, some 30 ms later.
-
-        A call cut off goes on inside LanceDB, and could write into its table after that was dropped.
-        """
-        task = asyncio.create_task(scoring)
-        self._scoring.add(task)
-        task.add_done_callback(self._forget)
-        return await asyncio.shield(task)
-
-    def _forget(self, task: asyncio.Task[Sequence[float]]) -> None:
-        self._scoring.discard(task)
-        if not task.cancelled():
-            task.exception()  # somebody waited for it, or nobody wants it any more
+        return await self._place.run(score) if len(passages) else ()
 
     def close(self) -> None:
         self._place.close()

@@ -7,15 +7,16 @@ beside another write ends in a conflict and leaves files behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
-from filelock import AsyncFileLock
+from filelock import AsyncFileLock, Timeout
 
+from core.errors import LibraryFailed
 from core.ports import Clock
 from core.providers.storage import lance_rows as rows
 from core.providers.storage.healing import HealingPlace, storable
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from lancedb.table import AsyncTable
 
 log = structlog.get_logger(__name__)
+
+R = TypeVar("R")
 
 LOCK_LIMIT_S = 20.0
 """For another process to end its write: the longest, compacting 200 MB, takes some seconds."""
@@ -129,8 +132,7 @@ class LancePageStore:
             merge = tables.pages.merge_insert("url").when_matched_update_all().when_not_matched_insert_all()
             await merge.execute(table)
 
-        async with self._alone():
-            await self._place.run(write)
+        await self._alone(write)
 
     async def find(self, question: str, vector: Vectors | None, *, limit: int) -> Sequence[FoundPassage]:
         async def search(tables: _Tables) -> Sequence[FoundPassage]:
@@ -159,8 +161,7 @@ class LancePageStore:
             await _drop_orphans(tables)
             return count
 
-        async with self._alone():
-            return await self._place.run(delete)
+        return await self._alone(delete)
 
     async def maintain(self) -> None:
         async def tidy(tables: _Tables) -> None:
@@ -172,8 +173,7 @@ class LancePageStore:
             await self._age(tables, fragments)
             self._aged_at_s = self._clock.monotonic()
 
-        async with self._alone():
-            await self._place.run(tidy)
+        await self._alone(tidy)
 
     def _ageing_is_due(self) -> bool:
         return (
@@ -231,16 +231,31 @@ class LancePageStore:
         oldest = self._clock.now() - self._limits.time_to_live
         return f"(lasting OR read_at >= timestamp '{rows.timestamp(oldest)}')"
 
+    async def _alone(self, work: Callable[[_Tables], Awaitable[R]]) -> R:
+        """Beside no other write; whose caller is cancelled, it still keeps them away until its end."""
+
+        async def locked() -> R:
+            async with self._lock():
+                return await self._place.run(work)
+
+        return await self._place.to_its_end(locked())
+
     @asynccontextmanager
-    async def _alone(self) -> AsyncGenerator[None]:
+    async def _lock(self) -> AsyncGenerator[None]:
         async with self._writing:
             await self._place.opened()  # which makes the directory's parents
             if (directory := self._place.directory) is None:
                 yield
                 return
             lock = AsyncFileLock(directory.with_name(f"{directory.name}.lock"), timeout=LOCK_LIMIT_S)
-            async with lock:
+            try:
+                await lock.acquire()
+            except Timeout as error:
+                raise LibraryFailed(f"another process has been writing for {LOCK_LIMIT_S:.0f} s") from error
+            try:
                 yield
+            finally:
+                await lock.release()
 
 
 async def _set_up(connection: AsyncConnection) -> _Tables:

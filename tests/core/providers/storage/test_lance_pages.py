@@ -6,15 +6,18 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from structlog.testing import capture_logs
 
 from core.errors import LibraryFailed
+from core.providers.storage import lance_pages
 from core.providers.storage.lance_pages import LancePageStore, ShelfLimits
 from core.reading.passages import split_page
 from core.types import KeptPage, Vectors
@@ -87,6 +90,33 @@ async def test_writes_at_once_are_all_kept(tmp_path: Path) -> None:
             group.create_task(keep(store, page(name)))
             group.create_task(store.maintain())
     assert await names(store, wanted) == sorted(wanted)
+    store.close()
+
+
+async def test_a_write_whose_caller_left_is_kept_and_keeps_others_away(tmp_path: Path) -> None:
+    store = opened(tmp_path / "library")
+    await store.prepare()
+    for number in range(10):
+        left = asyncio.create_task(keep(store, page(f"left{number}")))
+        await asyncio.sleep(number / 1000)
+        left.cancel()
+        await keep(store, page(f"stayed{number}"))
+        with suppress(asyncio.CancelledError):
+            await left
+    expected = sorted(f"{name}{number}" for name in ("left", "stayed") for number in range(10))
+    assert await names(store, expected) == expected
+    store.close()
+
+
+async def test_a_process_that_writes_for_too_long_is_a_failure_that_can_be_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lance_pages, "LOCK_LIMIT_S", 0.2)
+    store = opened(tmp_path / "library")
+    with FileLock(tmp_path / "library.lock"), pytest.raises(LibraryFailed, match="another process"):
+        await keep(store, page("late"))
+    await keep(store, page("late"))
+    assert await names(store, ["late"]) == ["late"]
     store.close()
 
 
