@@ -21,8 +21,9 @@ log = structlog.get_logger(__name__)
 
 CACHE_BYTES = 512 * 2**10
 """For LanceDB's index cache, and as much for its metadata: the defaults are 6 GiB and 1 GiB. It counts
-loosely and fills for hundreds of writes: with 16 MiB each the process grew by 90 MB in 240 of them, with
-2 MiB by 9 in 300, with this by 5. Searches were no faster; without any, merging took seconds longer."""
+loosely: with 16 MiB each the process grew by 90 MB in 240 writes, with 2 MiB by 9 in 300, with this by 5 (all
+while reads were still cancelled). Searches are hardly faster with 64 MiB; without any, merging took seconds
+longer."""
 
 SEEN_AFTER = timedelta(seconds=5)
 """By when what another process wrote is read here."""
