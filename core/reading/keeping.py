@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 RECALL_LIMIT_S: Final = 0.25
 """For looking pages up, while nothing is fetched yet: it takes 3 ms, or it isn't worth it."""
 
+WRITE_LIMIT_S: Final = 120.0
+"""For one write with the merging after it, which takes a second: by then the library hangs, and says so."""
+
 FLUSH_LIMIT_S: Final = 3.0
 """For the last write of a process that ends."""
 
@@ -110,14 +113,16 @@ class Keeping:
                     await self._idle.wait()
             except TimeoutError:
                 pass
-            await self._write()
+            await self._write_within(WRITE_LIMIT_S)
 
     async def flush(self) -> None:
         """The last write before the end, in FLUSH_LIMIT_S or not at all."""
-        if not self._waiting:
-            return
+        if self._waiting:
+            await self._write_within(FLUSH_LIMIT_S)
+
+    async def _write_within(self, limit_s: float) -> None:
         try:
-            async with asyncio.timeout(FLUSH_LIMIT_S):
+            async with asyncio.timeout(limit_s):
                 await self._write()
         except TimeoutError:
             log.warning("pages.not_kept", reason="took too long")

@@ -3,6 +3,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import pytest
 from structlog.testing import capture_logs
 
 from core.reading.keeping import MAX_WAITING, Keeping
@@ -86,6 +87,28 @@ async def test_a_write_that_was_cut_off_is_made_up_for_at_the_end() -> None:
     store.gate.set()
     await keeping.flush()
     assert set(store.kept) == {"https://example.org/a"}
+
+
+async def test_a_write_that_hangs_is_given_up_and_the_next_one_has_its_pages_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("core.reading.keeping.WRITE_LIMIT_S", 0.2)
+    store = CountingStore()
+    keeping = Keeping(store, FakeEmbedder(), FakeClock())
+    running = asyncio.create_task(keeping.run())
+    with capture_logs() as logs:
+        async with asyncio.timeout(5):
+            keeping.note(page("a"))
+            await store.begun.wait()
+            store.begun.clear()
+            keeping.note(page("b"))
+            await store.begun.wait()
+            store.gate.set()
+            await store.ended.wait()
+    assert store.batches == [1, 2]
+    assert set(store.kept) == {"https://example.org/a", "https://example.org/b"}
+    assert logs[0] == {"event": "pages.not_kept", "reason": "took too long", "log_level": "warning"}
+    running.cancel()
 
 
 async def test_a_library_that_fails_costs_pages_and_nothing_else() -> None:
