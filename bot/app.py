@@ -96,7 +96,8 @@ async def open_app(
         )
         embedders = open_embedders(settings, limits, clock, cache, stack)
         # Apart from the pages: it is broken more easily, and it has to be fast wherever those are.
-        scoring = stack.enter_context(closing(LanceLibrary(settings.cache_dir / "scoring")))
+        scoring = LanceLibrary(settings.cache_dir / "scoring")
+        stack.push_async_callback(scoring.aclose)
         keeping = Keeping(
             embedders.pages, embedders.recalling, clock, shared=None if demo else _shared_pages(stores)
         )

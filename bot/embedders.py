@@ -45,7 +45,8 @@ def open_embedders(
     local = stack.enter_context(closing(local_embedder(settings)))
     api = open_embedding_api(settings, limits, clock, store, stack)
     first = api or local
-    pages = stack.enter_context(closing(LancePageStore(settings.library_uri, model=first.model, clock=clock)))
+    pages = LancePageStore(settings.library_uri, model=first.model, clock=clock)
+    stack.push_async_callback(pages.aclose)
     recalling = RecallingEmbedder(first, pages)
     comparing: Embedder = recalling
     wanted = asyncio.Event()

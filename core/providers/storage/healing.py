@@ -31,6 +31,9 @@ SEEN_AFTER = timedelta(seconds=5)
 MAX_UNDER_WAY = 1_000
 """Works on one place: 32 questions at once begin some ten each. More is a LanceDB that answers no more."""
 
+SETTLE_LIMIT_S = 1.0
+"""At the end, for what was begun: look-ups and scores take some 30 ms, a write 40, merging half a second."""
+
 LANCE_FAULTS = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 """What lancedb and pyarrow raise; they have no common class of their own."""
 
@@ -116,6 +119,12 @@ class HealingPlace(Generic[T]):
         if self._connection is not None:
             self._connection.close()  # type: ignore[no-untyped-call]  # lancedb leaves it untyped
         self._connection = self._opened = None
+
+    async def aclose(self) -> None:
+        """First what is under way comes to its end, in SETTLE_LIMIT_S at the longest."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=SETTLE_LIMIT_S)
+        self.close()
 
     async def _open(self) -> T:
         lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")  # a second of work

@@ -73,6 +73,10 @@ class LanceLibrary:
     def close(self) -> None:
         self._place.close()
 
+    async def aclose(self) -> None:
+        """Once what was begun has ended."""
+        await self._place.aclose()
+
 
 async def _set_up(connection: AsyncConnection) -> AsyncConnection:
     """The same connection, whose template has answered a query: what is broken shows here."""

@@ -84,6 +84,10 @@ class LancePageStore:
     def close(self) -> None:
         self._place.close()
 
+    async def aclose(self) -> None:
+        """Once what was begun has ended."""
+        await self._place.aclose()
+
     async def pages(self, urls: Sequence[str]) -> Sequence[KeptPage]:
         if not urls:
             return ()
