@@ -108,9 +108,8 @@ class FootnoteWriter:
         self._splitter = CodeSplitter()
         self._held = ""
         self._gap: str | None = None  # the spaces before a mark just dropped: wanted again if a word follows
-        self._has_dropped_lead = (
-            False  # a mark that was dropped stood first in its line, and nothing after it yet
-        )
+        # A mark that was dropped stood first in its line, and nothing has followed it yet.
+        self._has_dropped_lead = False
         self._numbers: dict[int, int] = {}  # a source's number -> its footnote's
         self._marks: list[_Mark] = []
 
