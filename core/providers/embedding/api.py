@@ -16,7 +16,7 @@ import structlog
 
 from core.errors import CircuitOpen, DependencyError, EmbeddingFailed, StoreFailed
 from core.ports import Clock, Store
-from core.providers.embedding.vector_memory import VectorMemory, text_key
+from core.providers.embedding.vector_memory import REMEMBERED, VectorMemory, text_key
 from core.providers.openai_api import GARBLED, TIMED_OUT, failures_named, open_client
 from core.resilience.breaker import BreakerLimits, CircuitBreaker
 from core.resilience.deadline import Deadline
@@ -30,9 +30,6 @@ TEXTS_A_REQUEST: Final = 32
 
 MAX_CHARS: Final = 1_500
 """A passage has some 600. Some servers refuse what is over 512 tokens in place of cutting it."""
-
-CACHED_VECTORS: Final = 1_024
-"""What the last twenty questions read; the library has the rest."""
 
 STORED_S: Final = 24 * 3600.0
 """Among them are those of questions, of which nothing is kept longer."""
@@ -69,7 +66,7 @@ class ApiEmbedder:
         self._asked_model = model
         self._limits = limits or ApiLimits()
         self._store = store
-        self._memory = VectorMemory(CACHED_VECTORS)
+        self._memory = VectorMemory(REMEMBERED)
         self._length: int | None = None
         """Of a vector, as the API gave it; before it has, nothing remembered or stored is trusted to fit."""
         self.breaker = CircuitBreaker(self.model, clock, breaker_limits or BreakerLimits())

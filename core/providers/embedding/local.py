@@ -30,7 +30,7 @@ from core.providers.embedding.export import (
     export_path,
     packaged_model,
 )
-from core.providers.embedding.vector_memory import VectorMemory
+from core.providers.embedding.vector_memory import REMEMBERED, VectorMemory
 from core.types import Vectors
 
 log = structlog.get_logger(__name__)
@@ -46,9 +46,6 @@ WORKERS = 2
 
 TEXTS_A_TURN = 4
 """Texts a worker embeds before another question gets its turn, about 30 ms."""
-
-CACHED_VECTORS = 1_024
-"""What the last twenty questions read; the library has the rest."""
 
 EXPORT_LIMIT_S = 180.0
 
@@ -124,7 +121,7 @@ class LocalEmbedder:
     """
 
     def __init__(
-        self, *, cache_dir: Path, model: str | None = None, cached_vectors: int = CACHED_VECTORS
+        self, *, cache_dir: Path, model: str | None = None, cached_vectors: int = REMEMBERED
     ) -> None:
         self.model = model or "sentence-transformers/all-MiniLM-L6-v2"
         self._source = model

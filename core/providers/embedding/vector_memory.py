@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from core.types import Vectors
+
+REMEMBERED: Final = 1_024
+"""What the last twenty questions read; the library has the rest."""
 
 
 class VectorMemory:
@@ -36,4 +40,4 @@ def text_key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
 
 
-__all__ = ["VectorMemory", "text_key"]
+__all__ = ["REMEMBERED", "VectorMemory", "text_key"]
