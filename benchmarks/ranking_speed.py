@@ -14,7 +14,7 @@ import re
 import statistics
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -45,7 +45,9 @@ async def main() -> None:
     with TemporaryDirectory() as directory:
         embedder = LocalEmbedder(cache_dir=platformdirs.user_cache_path(APP_NAME))
         library = LanceLibrary(Path(directory))
-        with closing(embedder), closing(library):
+        async with AsyncExitStack() as stack:
+            stack.enter_context(closing(embedder))
+            stack.push_async_callback(library.aclose)
             await asyncio.gather(embedder.prepare(), library.prepare())
             ranking = Ranking(library=library, fallback=MemoryLibrary(), embedder=embedder)
 

@@ -21,7 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import aclosing, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -111,10 +111,10 @@ async def soak(directory: Path, questions: int) -> None:
     local = LocalEmbedder(cache_dir=platformdirs.user_cache_path(APP_NAME))
     scoring = LanceLibrary(directory / "scoring")
     pages = LancePageStore(str(directory / "library"), model=local.model, clock=clock)
-    with closing(local), closing(scoring), closing(pages):
-        embedder = RecallingEmbedder(local, pages)
-        keeping = Keeping(pages, embedder, clock)
-        async with ChildExtractor(children=1) as extractor:
+    embedder = RecallingEmbedder(local, pages)
+    keeping = Keeping(pages, embedder, clock)
+    with closing(local):
+        async with aclosing(scoring), aclosing(pages), ChildExtractor(children=1) as extractor:
             answering = Answering(
                 planning=Planning(None),
                 search=Search(
@@ -157,7 +157,8 @@ async def search_30k(directory: Path) -> None:
     web, clock = SyntheticWeb(), SystemClock()
     chance = np.random.default_rng(0)
     limits = ShelfLimits(max_fragments=2, max_bytes=10**9)
-    with closing(LancePageStore(str(directory / "large"), model="none", clock=clock, limits=limits)) as pages:
+    store = LancePageStore(str(directory / "large"), model="none", clock=clock, limits=limits)
+    async with aclosing(store) as pages:
         count = 0
         for start in range(0, 3_000, 250):
             kept = [_kept(web, number, clock.now()) for number in range(start, start + 250)]

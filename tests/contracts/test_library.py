@@ -23,7 +23,7 @@ async def library(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenera
     else:
         lance = LanceLibrary(tmp_path / "library")
         yield lance
-        lance.close()
+        await lance.aclose()
 
 
 def passages(*texts: str, title: str = "") -> list[Passage]:

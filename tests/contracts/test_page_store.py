@@ -21,7 +21,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerato
     else:
         lance = LancePageStore(str(tmp_path / "library"), model="fake", clock=FakeClock())
         yield lance
-        lance.close()
+        await lance.aclose()
 
 
 def page(name: str, text: str = "", *, lasting: bool = False, requested: str = "") -> KeptPage:

@@ -75,8 +75,8 @@ class HealingPlace(Generic[T]):
         """Waited for no longer than wanted, but never cut off. Raises LibraryFailed if it can't begin.
 
         LanceDB 0.40 doesn't forget a read that was cancelled: after some 2,000 of them `optimize` waited
-        for ever, every thread idle (its scheduler's account of such reads: lance-format/lance#7638). And
-        a write that is cut off goes on inside LanceDB, beside whatever is done next.
+        for ever, every thread idle (presumably its scheduler's account of such reads, as in
+        lance-format/lance#7638). A write that is cut off goes on inside LanceDB, beside what is done next.
         """
         if len(self._under_way) >= MAX_UNDER_WAY:
             work.close()
@@ -98,7 +98,7 @@ class HealingPlace(Generic[T]):
         except LANCE_FAULTS as error:
             log.warning("library.reopened", reason=reason(error))
         if self._opened is opened:
-            self.close()
+            self._close()
         opened = await self.opened()
         try:
             return await work(opened)
@@ -115,16 +115,16 @@ class HealingPlace(Generic[T]):
                     self._opened = await self._begin_anew(error)
             return self._opened
 
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()  # type: ignore[no-untyped-call]  # lancedb leaves it untyped
-        self._connection = self._opened = None
-
     async def aclose(self) -> None:
         """First what is under way comes to its end, in SETTLE_LIMIT_S at the longest."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=SETTLE_LIMIT_S)
-        self.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()  # type: ignore[no-untyped-call]  # lancedb leaves it untyped
+        self._connection = self._opened = None
 
     async def _open(self) -> T:
         lancedb = await asyncio.to_thread(importlib.import_module, "lancedb")  # a second of work

@@ -70,9 +70,6 @@ class LanceLibrary:
 
         return await self._place.run(score) if len(passages) else ()
 
-    def close(self) -> None:
-        self._place.close()
-
     async def aclose(self) -> None:
         """Once what was begun has ended."""
         await self._place.aclose()

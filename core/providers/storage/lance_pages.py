@@ -81,9 +81,6 @@ class LancePageStore:
         """Open the library. Raises LibraryFailed."""
         await self._place.opened()
 
-    def close(self) -> None:
-        self._place.close()
-
     async def aclose(self) -> None:
         """Once what was begun has ended."""
         await self._place.aclose()

@@ -38,7 +38,7 @@ async def test_words_are_stemmed_and_japanese_is_cut_into_words(tmp_path: Path) 
     library = await prepared(tmp_path / "library")
     assert await best_of_otters(library, "sleeping otter") == 0
     assert await best_of_otters(library, "日本の首都はどこですか") == 2
-    library.close()
+    await library.aclose()
 
 
 async def test_a_question_leaves_no_table_behind_however_it_ends(tmp_path: Path) -> None:
@@ -53,17 +53,17 @@ async def test_a_question_leaves_no_table_behind_however_it_ends(tmp_path: Path)
     await library.lexical_scores("otter", OTTERS)
     await asyncio.sleep(0.05)
     assert tables(tmp_path / "library") == before
-    library.close()
+    await library.aclose()
 
 
 async def test_what_a_killed_process_left_is_cleared_away_and_a_live_one_is_spared(tmp_path: Path) -> None:
     directory = tmp_path / "library"
-    (await prepared(directory)).close()
+    await (await prepared(directory)).aclose()
     now = int(time.time())
     dead, alive = (f"{QUESTION_PREFIX}{now - age_s}_x" for age_s in (LEFTOVER_AGE_S + 5, 5))
     for name in (dead, alive):
         shutil.copytree(directory / f"{LEXICAL_TEMPLATE}.lance", directory / f"{name}.lance")
-    (await prepared(directory)).close()
+    await (await prepared(directory)).aclose()
     assert alive in tables(directory)
     assert dead not in tables(directory)
 
@@ -76,11 +76,11 @@ async def test_a_broken_library_still_answers_after_a_restart(
     tmp_path: Path, files: str, damage: str
 ) -> None:
     directory = tmp_path / "library"
-    (await prepared(directory)).close()
+    await (await prepared(directory)).aclose()
     break_files(directory / f"{LEXICAL_TEMPLATE}.lance", files, damage)
     library = await prepared(directory)
     assert await best_of_otters(library) == 0
-    library.close()
+    await library.aclose()
 
 
 @pytest.mark.parametrize("damage", ["emptied", "removed"])
@@ -91,17 +91,17 @@ async def test_a_library_that_breaks_while_running_still_answers(tmp_path: Path,
     break_files(directory / f"{LEXICAL_TEMPLATE}.lance", "**/*", damage)
     answers = await asyncio.gather(*(best_of_otters(library) for _ in range(5)))
     assert answers == [0] * 5
-    library.close()
+    await library.aclose()
 
 
 async def test_a_broken_library_is_renamed_and_only_the_latest_one_kept(tmp_path: Path) -> None:
     directory = tmp_path / "library"
     for generation in (1, 2):
-        (await prepared(directory)).close()
+        await (await prepared(directory)).aclose()
         (directory / "generation").write_text(str(generation))
         break_files(directory / f"{LEXICAL_TEMPLATE}.lance", "**/*.manifest", "emptied")
         with capture_logs() as logs:
-            (await prepared(directory)).close()
+            await (await prepared(directory)).aclose()
         assert "library.set_aside" in [entry["event"] for entry in logs]
         assert (tmp_path / "library.broken" / "generation").read_text() == str(generation)
         assert not (directory / "generation").exists()
@@ -114,7 +114,7 @@ async def test_a_file_in_the_librarys_place_is_set_aside_too_every_time(tmp_path
         directory.write_text("not a library")
         library = await prepared(directory)
         assert await best_of_otters(library) == 0
-        library.close()
+        await library.aclose()
 
 
 async def test_a_place_where_nothing_can_be_written_is_a_failure_that_can_be_caught(tmp_path: Path) -> None:
@@ -138,4 +138,4 @@ async def test_a_full_disk_is_a_failure_and_no_reason_to_throw_the_library_away(
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert await best_of_otters(library) == 0
     assert not await asyncio.to_thread((tmp_path / "library.broken").exists)
-    library.close()
+    await library.aclose()

@@ -61,7 +61,7 @@ async def test_after_a_week_a_page_is_gone_and_what_a_person_indexed_is_not(tmp_
     await store.maintain()
     clock.elapsed_s = 0  # so that only what was deleted is missing
     assert await names(store, ["old", "lasting", "new"]) == ["lasting", "new"]
-    store.close()
+    await store.aclose()
 
 
 async def test_files_stay_bounded_however_much_is_written(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ async def test_files_stay_bounded_however_much_is_written(tmp_path: Path) -> Non
     kept = await names(store, [f"p{write}" for write in range(60)])
     assert "p59" in kept
     assert "p0" not in kept
-    store.close()
+    await store.aclose()
 
 
 async def test_writes_at_once_are_all_kept(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ async def test_writes_at_once_are_all_kept(tmp_path: Path) -> None:
             group.create_task(keep(store, page(name)))
             group.create_task(store.maintain())
     assert await names(store, wanted) == sorted(wanted)
-    store.close()
+    await store.aclose()
 
 
 async def test_a_write_whose_caller_left_is_kept_and_keeps_others_away(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ async def test_a_write_whose_caller_left_is_kept_and_keeps_others_away(tmp_path:
             await left
     expected = sorted(f"{name}{number}" for name in ("left", "stayed") for number in range(10))
     assert await names(store, expected) == expected
-    store.close()
+    await store.aclose()
 
 
 async def test_a_process_that_writes_for_too_long_is_a_failure_that_can_be_caught(
@@ -117,18 +117,18 @@ async def test_a_process_that_writes_for_too_long_is_a_failure_that_can_be_caugh
         await keep(store, page("late"))
     await keep(store, page("late"))
     assert await names(store, ["late"]) == ["late"]
-    store.close()
+    await store.aclose()
 
 
 async def test_another_model_forgets_the_vectors_and_keeps_the_words(tmp_path: Path) -> None:
     before = opened(tmp_path / "library")
     await keep(before, page("otters"))
-    before.close()
+    await before.aclose()
     after = opened(tmp_path / "library", model="other")
     assert dict(await after.vectors(["The otters\nWords about otters."])) == {}
     await keep(after, page("bread"), dimensions=4)
     assert len(await after.find("otters", np.eye(4, dtype=np.float32)[0], limit=9)) == 2
-    after.close()
+    await after.aclose()
 
 
 @pytest.mark.parametrize("damage", ["emptied", "halved", "removed"])
@@ -141,7 +141,7 @@ async def test_whatever_was_cut_short_the_next_start_works(
     store = opened(directory)
     await keep(store, page("otters"))
     await keep(store, page("bread"))
-    store.close()
+    await store.aclose()
     break_files(directory / f"{table}.lance", files, damage)
     store = opened(directory)
     with capture_logs():
@@ -149,7 +149,7 @@ async def test_whatever_was_cut_short_the_next_start_works(
         await store.maintain()
         assert await names(store, ["new"]) == ["new"]
         assert len(await store.find("words about new", None, limit=9)) >= 1
-    store.close()
+    await store.aclose()
 
 
 _WRITER = """
@@ -184,7 +184,7 @@ async def test_a_process_killed_while_it_writes_leaves_a_library_that_opens(
         await keep(store, page("new"))
         await store.maintain()
         assert await names(store, ["new"]) == ["new"]
-        store.close()
+        await store.aclose()
     assert "library.set_aside" not in [entry["event"] for entry in logs]
 
 
@@ -201,7 +201,7 @@ async def test_a_full_disk_is_a_failure_and_no_reason_to_throw_the_library_away(
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert await names(store, ["otters"]) == ["otters"]
     assert not await asyncio.to_thread((tmp_path / "library.broken").exists)
-    store.close()
+    await store.aclose()
 
 
 async def test_a_place_that_cannot_be_written_is_a_failure_that_can_be_caught(tmp_path: Path) -> None:
@@ -222,5 +222,5 @@ async def test_what_another_process_keeps_is_seen(tmp_path: Path) -> None:
     await index.maintain()
     await keep(bot, page("stone"))  # a write takes the newest version, whoever made it
     assert await names(bot, ["otters", "bread", "stone"]) == ["bread", "otters", "stone"]
-    bot.close()
-    index.close()
+    await bot.aclose()
+    await index.aclose()
