@@ -69,8 +69,7 @@ class RedisLink:
         self._limits = limits
         self.breaker = CircuitBreaker("Redis", clock, limits)
         self._lost = asyncio.Event()
-        self._in_flight = 0
-        self._landed = asyncio.Event()
+        self._in_flight: set[asyncio.Task[Any]] = set()
         self._is_closed = False
         unverified = {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
         pool = BlockingConnectionPool.from_url(
@@ -107,32 +106,24 @@ class RedisLink:
             stack.push_async_callback(self.aclose)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             watching = group.create_task(self._watch())
-            stack.callback(self._leave, watching)
+            stack.callback(watching.cancel)
             yield self
-
-    def _leave(self, watching: asyncio.Task[None]) -> None:
-        # Said in two ways: redis-py loses a cancellation that comes while it connects.
-        self._is_closed = True
-        watching.cancel()
 
     async def aclose(self) -> None:
         """Waits for the calls under way: a connection that is being made would be closed by nobody."""
         self._is_closed = True
-        while self._in_flight:
-            self._landed.clear()
-            await self._landed.wait()
+        if self._in_flight:
+            await asyncio.wait(self._in_flight)
         await self._client.aclose(close_connection_pool=True)
 
     async def _watch(self) -> None:
         await self._try()
-        while not self._is_closed:
+        while True:
             await self._lost.wait()
             while self.breaker.state is not BreakerState.CLOSED:
                 # Sooner the breaker would let nothing pass.
                 await self._clock.sleep(self.breaker.retry_in_s or self._limits.open_s)
                 await self._try()
-                if self._is_closed:
-                    return
             self._lost.clear()
             log.info("redis.recovered")
 
@@ -151,18 +142,29 @@ class RedisLink:
             self._lost.set()
 
     async def _within(self, limit_s: float, work: Callable[[Redis], Awaitable[T]]) -> T:
-        self._in_flight += 1
+        # In a task of its own: redis-py loses a cancellation that comes while it connects, and then the
+        # caller's would be lost, or that of its time limit.
+        call = asyncio.ensure_future(work(self._client))
+        self._in_flight.add(call)
+        call.add_done_callback(self._landed)
         try:
-            async with asyncio.timeout(limit_s):
-                return await work(self._client)
+            done, _ = await asyncio.wait({call}, timeout=limit_s)
+        finally:
+            call.cancel()
+        if not done:
+            raise StoreFailed("Redis took too long", fault=Fault.TIMED_OUT)
+        try:
+            return call.result()
         except TimeoutError:
             raise StoreFailed("Redis took too long", fault=Fault.TIMED_OUT) from None
         except _FAULTS as error:
             # Of the error only its name: redis-py's messages hold addresses.
             raise StoreFailed(f"Redis: {type(error).__name__}", fault=_fault(error)) from None
-        finally:
-            self._in_flight -= 1
-            self._landed.set()
+
+    def _landed(self, call: asyncio.Task[Any]) -> None:
+        self._in_flight.discard(call)
+        if not call.cancelled():
+            call.exception()  # whoever waited has it, or left
 
 
 async def _write(redis: Redis) -> Any:

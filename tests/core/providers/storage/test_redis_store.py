@@ -351,3 +351,17 @@ async def test_a_link_that_is_left_while_it_connects_is_left_at_once(tmp_path: P
                 async with RedisLink(server.url, clock=SystemClock()).watched():
                     for _ in range(turns):
                         await asyncio.sleep(0)
+
+
+async def test_whoever_is_cancelled_while_it_connects_is_cancelled(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as server:
+        for turns in range(30):
+            link = RedisLink(server.url, clock=SystemClock(), timeout_s=5)
+            calling = asyncio.create_task(RedisStore(link).get(["a:1"]))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            was_under_way = calling.cancel()
+            await asyncio.wait({calling})
+            assert calling.cancelled() == was_under_way
+            await link.aclose()
+        assert b"connected_clients:1" in server.say("INFO clients")
